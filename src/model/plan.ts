@@ -1,0 +1,46 @@
+import type { Instant } from './instant.ts'
+import type { Outcome } from './job.ts'
+import type { OperationState } from './operation.ts'
+
+/** One effect, idempotent. Each carries the generation it was decided under: a stale executor changes nothing. */
+export type Step =
+  | { readonly kind: 'assign'; readonly jobId: string; readonly jobGeneration: number; readonly hostId: string; readonly hostGeneration: number; readonly why: string }
+  | { readonly kind: 'cancelQueued'; readonly jobId: string; readonly jobGeneration: number }
+  | { readonly kind: 'endAttempt'; readonly attemptId: string; readonly jobId: string; readonly generation: number; readonly outcome: Outcome; readonly why: string }
+  | { readonly kind: 'cancelAttempt'; readonly attemptId: string; readonly jobId: string; readonly generation: number; readonly by: string }
+  | { readonly kind: 'hostLost'; readonly hostId: string; readonly hostGeneration: number; readonly silentMs: number }
+  | { readonly kind: 'quarantineHost'; readonly hostId: string; readonly hostGeneration: number; readonly reason: string; readonly cure: string }
+  | { readonly kind: 'moveOperation'; readonly operationId: string; readonly generation: number; readonly to: OperationState; readonly reason: string }
+  | { readonly kind: 'killOperation'; readonly operationId: string; readonly generation: number; readonly reason: string }
+  | { readonly kind: 'warnSandbox'; readonly sandboxId: string; readonly generation: number; readonly expiresAt: Instant }
+  | { readonly kind: 'removeSandbox'; readonly sandboxId: string; readonly generation: number; readonly reason: string }
+
+/** Why a thing is not happening. Codes are API. */
+export const waitingCodes = [
+  'noHosts', 'noMatch', 'engineUnsupported', 'networkUnsupported', 'limitUnenforceable', 'imageMissing', 'hostNotReady', 'readinessUnknown', 'hostCordoned', 'hostLost', 'hostStale', 'tooLarge', 'noCapacity', 'queueLimit', 'fairShare', 'retryDelay', 'operationBusy', 'leaseRunning', 'draining',
+] as const
+export type WaitingCode = (typeof waitingCodes)[number]
+
+/** One entry per class (or other subject) and cause. */
+export interface Waiting {
+  /** `class/<key>`, `job/<id>`, `host/<id>`, `operation/<id>`, `attempt/<id>`. */
+  readonly subject: string
+  readonly code: WaitingCode
+  /** `no host has the label xcode=16; 3 hosts have xcode=15`. */
+  readonly message: string
+  /** The next thing to type or do. */
+  readonly cure: string
+  /** Ids of hosts it holds for, at most 20; `hostCount` has all. */
+  readonly hosts: readonly string[]
+  readonly hostCount: number
+  /** Jobs that wait for this. */
+  readonly jobCount: number
+  readonly since: Instant
+}
+
+export interface Plan {
+  readonly steps: readonly Step[]
+  readonly waiting: readonly Waiting[]
+  /** When to decide again though nothing changed; null: no such time. */
+  readonly nextAt: Instant | null
+}

@@ -1,0 +1,115 @@
+import { z } from 'zod'
+import { Name } from './id.ts'
+import { parseDuration } from './instant.ts'
+import { EngineName } from './job.ts'
+import { operationLimits } from './operation.ts'
+import { Labels, Shape } from './shape.ts'
+
+/** A duration as people write it (`90s`, `5m`, `1h30m`), read into milliseconds. */
+export const DurationText = z.string().transform((text, context) => {
+  const ms = parseDuration(text)
+  if (ms !== undefined) return ms
+  context.addIssue({ code: 'custom', message: 'a duration such as 90s, 5m, 1h30m or 7d' })
+  return z.NEVER
+})
+
+const duration = (text: string) => DurationText.prefault(text)
+
+const sizeUnit = { KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3, TiB: 1024 ** 4 } as const
+
+/** A size as people write it (`512MiB`, `1GiB`), read into bytes. */
+export const SizeText = z.string().transform((text, context) => {
+  const [, count, unit] = /^(\d+(?:\.\d+)?)(KiB|MiB|GiB|TiB)$/.exec(text) ?? []
+  if (count !== undefined && unit !== undefined) return Math.round(Number(count) * sizeUnit[unit as keyof typeof sizeUnit])
+  context.addIssue({ code: 'custom', message: 'a size such as 512MiB or 1GiB' })
+  return z.NEVER
+})
+
+const size = (text: string) => SizeText.prefault(text)
+
+export const networkModes = ['nat', 'host', 'none'] as const
+
+export const PoolEngine = z.strictObject({
+  /** Sandboxes at once; default: as many as the engine allows on that host. */
+  slots: z.int().positive().max(1000).optional(),
+  /** `enforced`: a shape that the host cannot enforce is refused. `advisory`: it is only counted. */
+  limits: z.enum(['enforced', 'advisory']).default('enforced'),
+  /** What a job's network may be; the first is the default. */
+  networks: z.array(z.enum(networkModes)).min(1).default(['nat', 'none']),
+})
+
+export const Pool = z.strictObject({
+  provider: z.literal('static').default('static'),
+  /** Host names or globs (`mini-*`); a host that enrols with this pool's name belongs to it as well. */
+  hosts: z.array(z.string().min(1)).default([]),
+  labels: Labels.default({}),
+  engines: z.partialRecord(EngineName, PoolEngine).default({}),
+  readiness: z.strictObject({
+    checkInterval: duration('5m'),
+    checkMaxAge: duration('15m'),
+    bootProofMaxAge: duration('24h'),
+  }).prefault({}),
+  /** Infrastructure failures in a row after which a host is quarantined. */
+  quarantineAfter: z.int().positive().default(3),
+})
+export type Pool = z.infer<typeof Pool>
+
+export const Queue = z.strictObject({
+  /** Pools that serve this queue; empty: all. */
+  pools: z.array(Name).default([]),
+  /** Share of busy fleets relative to other queues. */
+  weight: z.number().positive().max(1000).default(1),
+  maxRunning: z.int().positive().optional(),
+  maxQueued: z.int().positive().default(10_000),
+  engine: EngineName.default('user'),
+  image: Name.optional(),
+  shape: Shape.prefault({ cpu: 1, memoryMiB: 1024, diskMiB: 4096 }),
+  timeout: duration('1h'),
+  retries: z.int().min(0).max(10).default(2),
+  /** Names of client variables that `cidery run` passes on, besides those the job sets itself. */
+  environment: z.array(z.string()).default([]),
+})
+export type Queue = z.infer<typeof Queue>
+
+/** A line of golden images, as the placement needs it; recipes come with the image loop. */
+export const Image = z.strictObject({ engine: EngineName, /** Size on a host's disk. */ size: size('1GiB') })
+export type Image = z.infer<typeof Image>
+
+const operationLimitSetting = z.strictObject({ warning: DurationText.optional(), hard: DurationText.optional(), reconnect: DurationText.optional() })
+
+export const Limits = z.strictObject({
+  /** A job's log is cut with a mark after this much. */
+  jobLog: size('1GiB'),
+  artifactBytes: size('10GiB'),
+  uploadBytes: size('10GiB'),
+  /** Free space on the controller's disk below which new jobs are refused with 507. */
+  controllerDiskFloor: size('1GiB'),
+  logRetention: duration('30d'),
+  artifactRetention: duration('30d'),
+  historyRetention: duration('90d'),
+  journalRetention: duration('365d'),
+  attemptLease: duration('30m'),
+  syncPoll: duration('25s'),
+  /** Missed syncs before a host is lost. */
+  missedSyncs: z.int().min(2).max(20).default(3),
+  cancelGrace: duration('10s'),
+  sweepGrace: duration('2s'),
+  operationGrace: duration('3s'),
+  operations: z.partialRecord(z.enum(Object.keys(operationLimits) as [keyof typeof operationLimits, ...(keyof typeof operationLimits)[]]), operationLimitSetting).default({}),
+  /** Waiting time after an infrastructure failure before the job is tried again; doubles each time up to ten minutes. */
+  retryDelay: duration('5s'),
+})
+export type Limits = z.infer<typeof Limits>
+
+/** What the operator wants: `cidery.yaml`. Unknown fields are errors. */
+export const Spec = z.strictObject({
+  version: z.literal(1),
+  pools: z.record(Name, Pool).default({ default: Pool.parse({}) }),
+  images: z.record(Name, Image).default({}),
+  queues: z.record(Name, Queue).default({ default: Queue.parse({}) }),
+  limits: Limits.prefault({}),
+})
+export type Spec = z.infer<typeof Spec>
+
+/** The spec that a fresh controller starts with: one pool and one queue, both named `default`. */
+export const defaultSpec: Spec = Spec.parse({ version: 1 })

@@ -1,0 +1,61 @@
+import type { HostId } from './id.ts'
+import type { Instant } from './instant.ts'
+import type { Attempt, EngineName, Job } from './job.ts'
+import type { Host } from './host.ts'
+import type { Operation } from './operation.ts'
+import type { Sandbox } from './sandbox.ts'
+import type { Labels, Shape } from './shape.ts'
+
+/** Jobs that are equal in all that placement looks at; `waiting` has one entry per class and cause. */
+export interface JobClass {
+  readonly key: string
+  readonly queue: string
+  readonly engine: EngineName
+  readonly image: string | null
+  readonly labels: Labels
+  readonly shape: Shape
+  readonly network: 'nat' | 'host' | 'none'
+  readonly priority: number
+  /** Queued jobs in the order they are served: by submission, then id. */
+  readonly jobs: readonly QueuedJob[]
+}
+
+export interface QueuedJob {
+  readonly id: string
+  readonly submittedAt: Instant
+  readonly generation: number
+  readonly notBefore: Instant
+  readonly avoidHosts: readonly HostId[]
+  readonly cancelRequested: boolean
+}
+
+/** An attempt that has not ended, with what placement and the lease need of its job. */
+export interface LiveAttempt {
+  readonly attempt: Attempt
+  readonly queue: string
+  readonly engine: EngineName
+  readonly shape: Shape
+  readonly jobGeneration: number
+}
+
+/** What was seen, with ages and holes: an indexed immutable value, advanced by committed facts (`decide/advance-world.ts`). */
+export interface World {
+  readonly hosts: ReadonlyMap<string, Host>
+  readonly classes: ReadonlyMap<string, JobClass>
+  readonly attempts: ReadonlyMap<string, LiveAttempt>
+  readonly operations: ReadonlyMap<string, Operation>
+  readonly sandboxes: ReadonlyMap<string, Sandbox>
+  /** Since when this controller listens as the leader: it calls no host lost before one whole lost interval passed. */
+  readonly listeningSince: Instant
+  /** Last receipt per host, newer than `Host.lastSeenAt` between two flushes. */
+  readonly lastSeen: ReadonlyMap<string, Instant>
+}
+
+/** A committed change, in commit order; null: the row is gone, or no longer of interest (an ended job). */
+export type Change =
+  | { readonly of: 'job'; readonly id: string; readonly job: Job | null }
+  | { readonly of: 'attempt'; readonly id: string; readonly attempt: Attempt | null }
+  | { readonly of: 'host'; readonly id: string; readonly host: Host | null }
+  | { readonly of: 'operation'; readonly id: string; readonly operation: Operation | null }
+  | { readonly of: 'sandbox'; readonly id: string; readonly sandbox: Sandbox | null }
+  | { readonly of: 'lastSeen'; readonly id: string; readonly at: Instant }

@@ -1,0 +1,25 @@
+import type { Kysely, Transaction } from 'kysely'
+import type { Tables } from './tables.ts'
+
+export type { Tables } from './tables.ts'
+export type Reader = Kysely<Tables>
+export type Writer = Transaction<Tables>
+
+/**
+ * Where state lives. Two drivers, one SQL: SQLite in the process, PostgreSQL for more than one controller.
+ * A `write` that resolved is durable: it survives the death of every process. Writes of one controller run one after another, many in
+ * one commit; a write that throws leaves nothing behind and does not disturb the others of its commit.
+ */
+export interface Store {
+  readonly kind: 'sqlite' | 'postgres'
+  /** Runs reads on one consistent snapshot or better. Never changes anything. */
+  read<T>(work: (db: Reader) => Promise<T>): Promise<T>
+  /** Runs `work` in a serializable transaction; may run it again after a conflict, so it must have no other effects. */
+  write<T>(work: (tx: Writer) => Promise<T>): Promise<T>
+  /** The database's own clock: leases of the lead are timed by it. */
+  now(): Promise<number>
+  /** Calls back after a commit, by any controller, that may have changed something (a hint, never the truth). Returns how to stop. */
+  onCommit(listener: () => void): () => void
+  /** Finishes what was begun, refuses the rest, gives the lock back. */
+  close(): Promise<void>
+}

@@ -1,0 +1,30 @@
+/**
+ * Every suite of `npm test`, in the order they run: cheap ones first. To add one, add an entry; a test file that no suite (or more
+ * than one) takes is red in test/tooling.
+ *
+ * - `include`: vitest globs; or `command`: an argv run from the checkout, counted as one test (or by a last line `N passed, N failed`)
+ * - `needs`: names from tools/components.js; `platform`: `any`, `linux`, `darwin`; `root`: needs uid 0
+ * - `parallel`: files may run side by side; leave it out where files share ports, accounts or mounts
+ * - `testSeconds`: how long one test may take; `minutes`: when the whole suite is killed
+ */
+export const suites = [
+  {
+    name: 'unit',
+    include: ['src/**/*.test.ts', 'test/contract/**/*.test.ts', 'test/simulate/**/*.test.ts', 'test/golden/**/*.test.ts'],
+    exclude: ['test/contract/**/*.real.test.ts'],
+    parallel: true,
+    testSeconds: 15,
+    minutes: 5,
+  },
+  { name: 'tooling', include: ['test/tooling/**/*.test.ts'], exclude: ['test/tooling/**/*.slow.test.ts'], parallel: true, testSeconds: 60, minutes: 5 },
+  { name: 'package', include: ['test/tooling/**/*.slow.test.ts'], testSeconds: 300, minutes: 10 },
+  { name: 'contract-real', include: ['test/contract/**/*.real.test.ts'], needs: ['postgres'], testSeconds: 60, minutes: 10 },
+  { name: 'engine', include: ['test/engine/**/*.test.ts'], needs: ['nftables', 'iproute', 'accounts'], platform: 'linux', root: true, testSeconds: 120, minutes: 15 },
+  { name: 'agent', include: ['test/agent/**/*.test.ts'], needs: ['systemd-analyze'], testSeconds: 120, minutes: 10 },
+  { name: 'controller', include: ['test/controller/**/*.test.ts'], needs: ['postgres', 'promtool'], testSeconds: 120, minutes: 10 },
+  { name: 'cli', include: ['test/cli/**/*.test.ts'], needs: ['bash', 'zsh', 'fish', 'sshd', 'git'], testSeconds: 120, minutes: 10 },
+  { name: 'web', include: ['test/web/**/*.test.ts', 'web/**/*.test.{ts,tsx}'], needs: ['chromium'], testSeconds: 120, minutes: 10 },
+  { name: 'e2e', include: ['test/e2e/**/*.test.ts'], needs: ['postgres', 'build-tools', 'iproute', 'nftables', 'git'], platform: 'linux', root: true, testSeconds: 600, minutes: 20 },
+  { name: 'soak-share', command: ['node', 'tools/soak.js', '--share'], needs: ['postgres'], platform: 'linux', root: true, minutes: 15 },
+  { name: 'mac', include: ['test/mac/**/*.test.ts'], platform: 'darwin', testSeconds: 600, minutes: 20 },
+]
