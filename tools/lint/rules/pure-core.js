@@ -3,7 +3,17 @@ import { isGlobal, isRead, valueImports } from '../scope.js'
 const why =
   'deciding is a function of (spec, world, now), so that `explain`, `plan` and the simulation run the very same code. Pass in what it needs and return what should happen as data'
 
-const globals = new Set(['process', 'console', 'Buffer', 'globalThis', 'global', 'navigator', 'require', 'queueMicrotask', 'AbortController'])
+const globals = new Set([
+  'process',
+  'console',
+  'Buffer',
+  'globalThis',
+  'global',
+  'navigator',
+  'require',
+  'queueMicrotask',
+  'AbortController',
+])
 
 /** `src/model` and `src/decide` import only each other and zod, keep no state and do no I/O. */
 export const pureCore = {
@@ -28,7 +38,8 @@ export const pureCore = {
       Program(node) {
         for (const statement of node.body) {
           const declaration = statement.type === 'ExportNamedDeclaration' ? statement.declaration : statement
-          if (declaration?.type === 'VariableDeclaration' && declaration.kind !== 'const') report(declaration, 'A variable that outlives its call')
+          if (declaration?.type === 'VariableDeclaration' && declaration.kind !== 'const')
+            report(declaration, 'A variable that outlives its call')
         }
       },
     }
