@@ -1,0 +1,55 @@
+import { createContext, useContext, useEffect, useState, type AnchorHTMLAttributes, type ReactNode } from 'react'
+
+const Location = createContext<{ readonly path: string; readonly search: URLSearchParams; readonly go: (to: string) => void } | null>(null)
+
+/** Keeps the URL as the page's state: every view can be linked to, and Back works. */
+export function Router({ children }: { readonly children: ReactNode }) {
+  const [href, setHref] = useState(() => location.pathname + location.search)
+  useEffect(() => {
+    const back = (): void => setHref(location.pathname + location.search)
+    addEventListener('popstate', back)
+    return () => removeEventListener('popstate', back)
+  }, [])
+  const go = (to: string): void => {
+    history.pushState(null, '', to)
+    setHref(to)
+    scrollTo(0, 0)
+  }
+  const url = new URL(href, location.origin)
+  return <Location value={{ path: url.pathname, search: url.searchParams, go }}>{children}</Location>
+}
+
+export function useLocation() {
+  const here = useContext(Location)
+  if (here === null) throw new Error('useLocation needs a Router above it')
+  return here
+}
+
+/** A link inside the page; with a modifier key the browser does what it always does. */
+export function Link({ href, children, ...rest }: AnchorHTMLAttributes<HTMLAnchorElement> & { readonly href: string }) {
+  const { go, path } = useLocation()
+  return (
+    <a
+      href={href}
+      aria-current={path === href ? 'page' : undefined}
+      {...rest}
+      onClick={(event) => {
+        if (event.metaKey || event.ctrlKey || event.shiftKey || event.button !== 0) return
+        event.preventDefault()
+        go(href)
+      }}
+    >
+      {children}
+    </a>
+  )
+}
+
+/** Tells people who cannot see the page that it changed: the title is set and the heading takes the focus. */
+export function PageHeading({ children, title }: { readonly children: ReactNode; readonly title: string }) {
+  const { path } = useLocation()
+  useEffect(() => {
+    document.title = `${title} · cidery`
+    document.querySelector<HTMLElement>('h1')?.focus({ preventScroll: true })
+  }, [path, title])
+  return <h1 tabIndex={-1}>{children}</h1>
+}
