@@ -21,6 +21,22 @@ function platformOf(name) {
   return match === null ? undefined : `${match[1]}-${match[2]}`
 }
 
+/** What one package of the lock lacks. Every optional package must be there, or `npm ci` refuses the whole lock. */
+function packageProblems(packages, path) {
+  const owner = path === '' ? 'the project' : path.replace(/^.*node_modules\//, '')
+  const wanted = Object.entries(packages[path].optionalDependencies ?? {})
+  const problems = []
+  for (const [name, range] of wanted) {
+    const found = resolveFrom(packages, path, name)
+    if (found === undefined) problems.push(`${owner} needs ${name}@${range}, which is not in package-lock.json`)
+    else if (/^\d/.test(range) && found.version !== range) problems.push(`${owner} needs ${name}@${range}; the lock has ${found.version}`)
+  }
+  const covered = new Set(wanted.map(([name]) => platformOf(name)))
+  const shipsBinaries = platforms.some((platform) => covered.has(platform))
+  const bare = shipsBinaries ? platforms.filter((platform) => !covered.has(platform)) : []
+  return [...problems, ...bare.map((platform) => `${owner} ships no binary for ${platform}`)]
+}
+
 /**
  * What a lock file lacks: one sentence per missing binary. `lock` is the parsed package-lock.json.
  *
@@ -28,26 +44,9 @@ function platformOf(name) {
  */
 export function lockProblems(lock) {
   const packages = lock.packages ?? {}
-  if (Object.keys(packages).length < 2) return ['package-lock.json lists no package at all']
-  const problems = []
-  for (const [path, entry] of Object.entries(packages)) {
-    const owner = path === '' ? 'the project' : path.replace(/^.*node_modules\//, '')
-    const wanted = Object.entries(entry.optionalDependencies ?? {})
-    for (const [name, range] of wanted) {
-      const platform = platformOf(name)
-      if (platform === undefined || !platforms.includes(platform)) continue
-      const found = resolveFrom(packages, path, name)
-      if (found === undefined) problems.push(`${owner} needs ${name}@${range} on ${platform}, which is not in package-lock.json`)
-      else if (/^\d/.test(range) && found.version !== range)
-        problems.push(`${owner} needs ${name}@${range} on ${platform}; the lock has ${found.version}`)
-    }
-    const covered = new Set(wanted.map(([name]) => platformOf(name)))
-    const shipsBinaries = platforms.some((platform) => covered.has(platform))
-    for (const platform of platforms) {
-      if (shipsBinaries && !covered.has(platform)) problems.push(`${owner} ships no binary for ${platform}`)
-    }
-  }
-  return problems
+  const paths = Object.keys(packages)
+  if (paths.length < 2) return ['package-lock.json lists no package at all']
+  return paths.flatMap((path) => packageProblems(packages, path))
 }
 
 /** Where package.json and the lock disagree, `npm ci` stops. */
