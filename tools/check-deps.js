@@ -8,7 +8,7 @@ import { root } from './run.js'
 
 const folder = process.argv[2] ?? root
 process.chdir(folder)
-const places = ['src', 'web', 'bin'].filter((place) => existsSync(join(folder, place)))
+const places = ['src', 'bin'].filter((place) => existsSync(join(folder, place)))
 const files = globSync('src/**/*.ts', { cwd: folder })
 const { output } = await cruise(places, { ...config.options, ruleSet: { forbidden: config.forbidden }, validate: true })
 const read = new Set(output.modules.filter((module) => !module.coreModule).map((module) => module.source))

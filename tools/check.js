@@ -1,5 +1,5 @@
 // `npm run check`: everything that can be said about the code without starting what it runs on. All steps run, also after a red one.
-// `npm run check -- lint types` runs only those.
+// `npm run check -- lint types` runs only those, `--without-tests` all but the tests.
 import { existsSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
@@ -52,19 +52,22 @@ async function runAll(chosen) {
   return results
 }
 
-function choose(names) {
+function choose(names, withoutTests) {
   const known = steps.map((step) => step.name)
   const unknown = names.filter((name) => !known.includes(name))
   if (unknown.length > 0) {
     console.error(`There is no step "${unknown[0]}". Steps: ${known.join(', ')}`)
     process.exit(2)
   }
-  return names.length === 0 ? steps : steps.filter((step) => names.includes(step.name))
+  if (names.length > 0) return steps.filter((step) => names.includes(step.name))
+  return withoutTests ? steps.filter((step) => step.suite === undefined) : steps
 }
 
 endOnSignals()
 const startedAt = performance.now()
-const chosen = choose(process.argv.slice(2))
+const args = process.argv.slice(2)
+const names = args.filter((arg) => !arg.startsWith('--'))
+const chosen = choose(names, args.includes('--without-tests'))
 const results = await runAll(chosen)
 const inOrder = chosen.map((step) => results.find((result) => result.step === step))
 const rows = inOrder.map(({ step, state, seconds }) => [step.name, state, `${seconds.toFixed(1)} s`])

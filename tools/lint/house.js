@@ -5,6 +5,7 @@ import { noMocks } from './rules/no-mocks.js'
 import { outsideByPort } from './rules/outside-by-port.js'
 import { pureCore } from './rules/pure-core.js'
 import { randomnessByPort } from './rules/randomness-by-port.js'
+import { webIsAClient } from './rules/web-is-a-client.js'
 
 /** The house rules: what the linter's own rules cannot say. Each message gives its reason. */
 export default {
@@ -17,5 +18,6 @@ export default {
     'outside-by-port': outsideByPort,
     'pure-core': pureCore,
     'randomness-by-port': randomnessByPort,
+    'web-is-a-client': webIsAClient,
   },
 }

@@ -1,0 +1,8 @@
+/**
+ * Counted loops that take too long for every run. `command` plays the rounds `--from N --count N` and is red by its exit code; one
+ * round must not depend on the one before. `npm run soak` plays `rounds`; `npm test` plays the first `share` of them.
+ *
+ * - `title`: what a whole soak proves; give it a requirement tag only when the share alone proves the row
+ * - `chunk`: rounds per process; the progress is kept after each. `minutes`: when one chunk is killed
+ */
+export const soaks = []
