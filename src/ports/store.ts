@@ -23,3 +23,11 @@ export interface Store {
   /** Finishes what was begun, refuses the rest, gives the lock back. */
   close(): Promise<void>
 }
+
+/** What changing the schema needs besides reading and writing. */
+export interface MigratableStore extends Store {
+  /** Runs `work` in one transaction, alone among all controllers, seeing all that was committed before. */
+  exclusively<T>(work: (tx: Writer) => Promise<T>): Promise<T>
+  /** Copies the whole state beside itself before a risky change; answers where, or null when backups are the database server's matter. */
+  keepCopy(label: string): Promise<string | null>
+}

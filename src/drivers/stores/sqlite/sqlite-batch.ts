@@ -1,0 +1,47 @@
+import { BatchLost, type Batch, type Work, type WorkOutcome } from '../group-commit.ts'
+import type { Surface, WorkLimit } from '../surface.ts'
+import type { SqliteConnection } from './sqlite-connection.ts'
+
+/** Opens the one transaction that the closures of a group commit share. */
+export async function beginSqliteBatch(connection: SqliteConnection, surface: Surface, limit: WorkLimit): Promise<Batch> {
+  lostUnless(() => connection.exec('begin immediate'))
+  const changesBefore = connection.totalChanges()
+
+  async function run(work: Work): Promise<WorkOutcome> {
+    connection.exec('savepoint work')
+    try {
+      const value = await surface.run(work, limit)
+      connection.exec('release work')
+      return { ok: true, value }
+    } catch (error) {
+      // A full disk or a failing one makes SQLite roll back everything by itself.
+      if (!connection.inTransaction) throw new BatchLost(asError(error), false)
+      connection.exec('rollback to work; release work')
+      return { ok: false, error }
+    }
+  }
+
+  return {
+    run,
+    async commit() {
+      const changed = connection.totalChanges() !== changesBefore
+      lostUnless(() => connection.exec('commit'))
+      return changed
+    },
+    async rollback() {
+      if (connection.inTransaction) connection.exec('rollback')
+    },
+  }
+}
+
+function lostUnless(work: () => void): void {
+  try {
+    work()
+  } catch (error) {
+    throw new BatchLost(asError(error), false)
+  }
+}
+
+function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error))
+}
