@@ -1,0 +1,60 @@
+import type { Host, HostFacts } from '../model/host.ts'
+import type { Milliseconds } from '../model/instant.ts'
+import type { SyncRequest, SyncResponse } from '../model/sync.ts'
+import { recordAttemptReport } from './attempts.ts'
+import type { Author, Recorder, RecordTx } from './commit.ts'
+import { findHostRow, recordHostReport } from './hosts.ts'
+import { awaitsProof, liveOperationsOfHosts, recordOperationReport } from './operations.ts'
+import { hostOf } from './rows.ts'
+import { recordSandboxReports } from './sandboxes.ts'
+
+/** What one sync brought, put into the controller's time. */
+export interface HostReport {
+  readonly hostId: string
+  readonly bootId: string
+  readonly facts: HostFacts | null
+  readonly attempts: SyncRequest['attempts']
+  readonly operations: SyncRequest['operations']
+  readonly sandboxes: SyncRequest['sandboxes']
+  readonly retryDelayMs: Milliseconds
+}
+
+export interface StoredReport {
+  readonly host: Host
+  readonly acknowledged: SyncResponse['acknowledged']
+  /** Attempts that the host still runs though they are over here. */
+  readonly unwanted: readonly string[]
+  /** An operation waits for facts that are newer than its end. */
+  readonly wantsProof: boolean
+}
+
+/**
+ * Stores what a host reported, in one commit, before it is answered. Reports come before the boot id, so that what an earlier boot is known to have
+ * finished counts as finished and not as lost. Null when the host is not in the fleet.
+ */
+export async function recordReport(recorder: Recorder, author: Author, report: HostReport): Promise<StoredReport | null> {
+  return recorder.write(author, (tx) => storeReport(tx, report))
+}
+
+async function storeReport(tx: RecordTx, report: HostReport): Promise<StoredReport | null> {
+  const row = await findHostRow(tx.db, report.hostId)
+  if (row === undefined || row.state === 'retired') return null
+  const attempts: SyncResponse['acknowledged']['attempts'][number][] = []
+  const unwanted: string[] = []
+  for (const attempt of report.attempts) {
+    const stored = await recordAttemptReport(tx, attempt, report)
+    if (stored.acknowledged !== null) attempts.push(stored.acknowledged)
+    if (stored.unwanted) unwanted.push(attempt.id)
+  }
+  const operations: SyncResponse['acknowledged']['operations'][number][] = []
+  for (const operation of report.operations) operations.push(await recordOperationReport(tx, report.hostId, operation))
+  await recordSandboxReports(tx, report.hostId, report.sandboxes)
+  const fresh = await findHostRow(tx.db, report.hostId)
+  const host = await recordHostReport(tx, hostOf(fresh ?? row), report)
+  return {
+    host,
+    acknowledged: { attempts, operations },
+    unwanted,
+    wantsProof: (await liveOperationsOfHosts(tx.db, [host.id])).some(awaitsProof),
+  }
+}
