@@ -29,8 +29,9 @@ function findNode() {
 }
 
 /** Runs the same command line on another Node and ends as that one ended, with its code or by its signal. */
-function runOn(node, entry) {
-  const child = spawn(node, [entry, ...process.argv.slice(2)], { stdio: 'inherit' })
+function runOn(node) {
+  const env = Object.assign({}, process.env, { CIDERY_RELAUNCHED: '1' })
+  const child = spawn(node, [fileURLToPath(import.meta.url), ...process.argv.slice(2)], { stdio: 'inherit', env })
   // A terminal sends Ctrl-C to the child as well; passing it on would count as the second, impatient one.
   process.on('SIGINT', () => process.stdin.isTTY || child.kill('SIGINT'))
   for (const signal of ['SIGTERM', 'SIGHUP', 'SIGQUIT']) process.on(signal, () => child.kill(signal))
@@ -59,10 +60,13 @@ async function runHere(entry) {
 }
 
 const entry = findEntry()
-const node = Number(process.versions.node.split('.')[0]) >= neededMajor ? undefined : findNode()
+const isNewEnough = Number(process.versions.node.split('.')[0]) >= neededMajor
+// A Node that was brought here and is too old as well must not start itself for ever.
+const node = isNewEnough || process.env.CIDERY_RELAUNCHED ? undefined : findNode()
+delete process.env.CIDERY_RELAUNCHED
 if (entry === undefined) {
   fail(`cidery is not complete: neither src/main/cidery.ts nor dist/main/cidery.js is in ${root}.`, 'npm run build')
-} else if (Number(process.versions.node.split('.')[0]) >= neededMajor) {
+} else if (isNewEnough) {
   await runHere(entry)
 } else if (node === undefined) {
   fail(
@@ -70,5 +74,5 @@ if (entry === undefined) {
     `install Node ${neededMajor}, or put it beside cidery with \`npm install node@${neededMajor}\``,
   )
 } else {
-  runOn(node, entry)
+  runOn(node)
 }
