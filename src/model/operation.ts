@@ -77,6 +77,10 @@ export interface Operation {
   readonly requestedBy: string
   readonly requestedAt: Instant
   readonly startedAt: Instant | null
+  /** When `state` last changed: the limits of AWAITING_RECONNECT and KILLING count from here. */
+  readonly changedAt: Instant
+  /** Boot id of the host when the operation started: another one proves a reboot. */
+  readonly startedBootId: string | null
   /** When the agent said it was done; success needs facts newer than this. */
   readonly completedAt: Instant | null
   readonly endedAt: Instant | null

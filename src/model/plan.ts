@@ -2,7 +2,12 @@ import type { Instant } from './instant.ts'
 import type { Outcome } from './job.ts'
 import type { OperationState } from './operation.ts'
 
-/** One effect, idempotent. Each carries the generation it was decided under: a stale executor changes nothing. */
+/**
+ * One effect, idempotent. Each carries the generation it was decided under: a stale executor changes nothing.
+ *
+ * `endAttempt` records the outcome and what becomes of the job (`decide/attempts.ts`, `jobAfterAttempt`). `moveOperation` sets the state; from PENDING it
+ * also sets `startedAt` and `startedBootId`. `killOperation` moves to KILLING. Both let the host's `sync` answer at once. `warnSandbox` sets `warnedAt` and leaves the generation.
+ */
 export type Step =
   | { readonly kind: 'assign'; readonly jobId: string; readonly jobGeneration: number; readonly hostId: string; readonly hostGeneration: number; readonly why: string }
   | { readonly kind: 'cancelQueued'; readonly jobId: string; readonly jobGeneration: number }
@@ -17,7 +22,7 @@ export type Step =
 
 /** Why a thing is not happening. Codes are API. */
 export const waitingCodes = [
-  'noHosts', 'noMatch', 'engineUnsupported', 'networkUnsupported', 'limitUnenforceable', 'imageMissing', 'hostNotReady', 'readinessUnknown', 'hostCordoned', 'hostLost', 'hostStale', 'tooLarge', 'noCapacity', 'queueLimit', 'fairShare', 'retryDelay', 'operationBusy', 'leaseRunning', 'draining',
+  'noHosts', 'noMatch', 'engineUnsupported', 'networkUnsupported', 'limitUnenforceable', 'imageMissing', 'hostNotReady', 'readinessUnknown', 'hostCordoned', 'hostQuarantined', 'hostLost', 'hostStale', 'tooLarge', 'noCapacity', 'queueLimit', 'fairShare', 'retryDelay', 'operationBusy', 'leaseRunning', 'draining',
 ] as const
 export type WaitingCode = (typeof waitingCodes)[number]
 

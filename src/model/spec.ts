@@ -38,6 +38,8 @@ export const PoolEngine = z.strictObject({
   networks: z.array(z.enum(networkModes)).min(1).default(['nat', 'none']),
 })
 
+export type PoolEngine = z.infer<typeof PoolEngine>
+
 export const Pool = z.strictObject({
   provider: z.literal('static').default('static'),
   /** Host names or globs (`mini-*`); a host that enrols with this pool's name belongs to it as well. */
@@ -98,6 +100,8 @@ export const Limits = z.strictObject({
   operations: z.partialRecord(z.enum(Object.keys(operationLimits) as [keyof typeof operationLimits, ...(keyof typeof operationLimits)[]]), operationLimitSetting).default({}),
   /** Waiting time after an infrastructure failure before the job is tried again; doubles each time up to ten minutes. */
   retryDelay: duration('5s'),
+  /** How long the first job of a queue may wait for room before one host is kept free for it. */
+  holdAfter: duration('10m'),
 })
 export type Limits = z.infer<typeof Limits>
 

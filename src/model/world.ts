@@ -16,8 +16,31 @@ export interface JobClass {
   readonly shape: Shape
   readonly network: 'nat' | 'host' | 'none'
   readonly priority: number
-  /** Queued jobs in the order they are served: by submission, then id. */
-  readonly jobs: readonly QueuedJob[]
+  /** Queued jobs, iterated in the order they are served: by submission, then id. */
+  readonly jobs: ReadonlyMap<string, QueuedJob>
+  /** Those of `jobs` that were cancelled or wait for a retry, by the same key: the only ones a pass must look at one by one. */
+  readonly special: ReadonlyMap<string, QueuedJob>
+}
+
+/** A job that has not ended, without its command, environment and files: what deciding needs of it. */
+export interface LiveJob {
+  readonly id: string
+  readonly state: 'queued' | 'assigned' | 'running'
+  readonly classKey: string
+  readonly queue: string
+  readonly engine: EngineName
+  readonly image: string | null
+  readonly labels: Labels
+  readonly shape: Shape
+  readonly network: 'nat' | 'host' | 'none'
+  readonly priority: number
+  readonly submittedAt: Instant
+  readonly generation: number
+  readonly notBefore: Instant
+  readonly avoidHosts: readonly HostId[]
+  readonly cancelRequested: { readonly by: string; readonly at: Instant } | null
+  /** Attempts of it that have not ended; more than one is a bug that `check-plan` names. */
+  readonly attempts: readonly string[]
 }
 
 export interface QueuedJob {
@@ -36,11 +59,18 @@ export interface LiveAttempt {
   readonly engine: EngineName
   readonly shape: Shape
   readonly jobGeneration: number
+  /** The job's cancellation, which the attempt has to learn of. */
+  readonly jobCancelled: { readonly by: string; readonly at: Instant } | null
 }
 
-/** What was seen, with ages and holes: an indexed immutable value, advanced by committed facts (`decide/advance-world.ts`). */
+/**
+ * What was seen, with ages and holes: an indexed immutable value, advanced by committed facts (`decide/advance-world.ts`).
+ * Its maps iterate in the order of their keys, so that every list made from them has a total order. Build one with `emptyWorld`.
+ */
 export interface World {
   readonly hosts: ReadonlyMap<string, Host>
+  /** Jobs that have not ended, by id. */
+  readonly jobs: ReadonlyMap<string, LiveJob>
   readonly classes: ReadonlyMap<string, JobClass>
   readonly attempts: ReadonlyMap<string, LiveAttempt>
   readonly operations: ReadonlyMap<string, Operation>

@@ -1,0 +1,159 @@
+import type { EngineFacts, Host } from '../model/host.ts'
+import type { Instant } from '../model/instant.ts'
+import type { EngineName } from '../model/job.ts'
+import { judgeReadiness, type ReadinessVerdict } from '../model/readiness.ts'
+import type { Labels, Shape } from '../model/shape.ts'
+import type { Pool, PoolEngine, Spec } from '../model/spec.ts'
+import { labelsOf, poolEngine, poolNameOf } from './pools.ts'
+
+export type Network = 'nat' | 'host' | 'none'
+
+/** What one engine of one host offers under its pool's policy. */
+export interface EngineView {
+  readonly facts: EngineFacts
+  /** Sandboxes at once: what the pool says, never more than the engine allows there. */
+  readonly slots: number
+  readonly networks: readonly Network[]
+  /** Parts of a shape that the pool wants enforced and the engine cannot enforce. */
+  readonly unenforced: readonly string[]
+  /** By image; the empty text stands for no image. */
+  readonly verdicts: ReadonlyMap<string, ReadinessVerdict>
+  readonly bootedAt: ReadonlyMap<string, Instant>
+}
+
+/** A host under a spec, as placement looks at it. */
+export interface HostView {
+  readonly poolName: string
+  readonly pool: Pool | undefined
+  readonly labels: Labels
+  readonly engines: ReadonlyMap<EngineName, EngineView>
+  readonly images: ReadonlySet<string>
+  readonly capacity: Shape | null
+  readonly freeDiskMiB: number
+  /** When the facts were taken, on the controller's clock. */
+  readonly factsAt: Instant
+  /** Equal for hosts between which placement sees no difference but load and status. */
+  readonly signature: string
+}
+
+interface Remembered {
+  readonly view: HostView
+  readonly spec: Spec
+  readonly selectors: string
+  readonly from: Instant
+  /** First moment at which time alone may change the view. */
+  readonly until: Instant
+}
+
+/** A host is immutable, so that its view is kept until spec, the labels asked for, or an age limit change it. */
+const remembered = new WeakMap<Host, Remembered>()
+
+export interface ViewQuestion {
+  readonly spec: Spec
+  readonly now: Instant
+  /** Keys of labels that some job selects by, in order; other labels do not tell hosts apart. */
+  readonly selectors: readonly string[]
+  /** The same keys as one text. */
+  readonly selectorsKey: string
+}
+
+/** The view of a host, and until when it holds. */
+export function viewOf(host: Host, question: ViewQuestion): Remembered {
+  const known = remembered.get(host)
+  const { spec, now, selectorsKey } = question
+  if (known !== undefined && known.spec === spec && known.selectors === selectorsKey && now >= known.from && now < known.until) return known
+  const made = makeView(host, question)
+  remembered.set(host, made)
+  return made
+}
+
+/** Host clock minus controller clock; 0 while unknown. */
+export function skewOf(host: Host): number {
+  return host.facts?.clockSkewMs ?? 0
+}
+
+function makeView(host: Host, question: ViewQuestion): Remembered {
+  const { spec, now, selectors, selectorsKey } = question
+  const poolName = poolNameOf(spec, host)
+  const pool = spec.pools[poolName]
+  const labels = labelsOf(spec, host)
+  const engines = new Map<EngineName, EngineView>()
+  let until = Number.POSITIVE_INFINITY
+  for (const facts of host.facts?.engines ?? []) {
+    const policy = pool === undefined ? undefined : poolEngine(pool, facts.name)
+    if (pool === undefined || policy === undefined) continue
+    const judged = judgeEngine(host, { pool, facts, now })
+    until = Math.min(until, judged.until)
+    engines.set(facts.name, engineView(policy, facts, judged))
+  }
+  const view: HostView = {
+    poolName,
+    pool,
+    labels,
+    engines,
+    images: new Set(host.facts?.images),
+    capacity: host.facts?.capacity ?? null,
+    freeDiskMiB: host.facts?.free.diskMiB ?? 0,
+    factsAt: (host.facts?.at ?? 0) - skewOf(host),
+    signature: signatureOf(host, { poolName, labels, engines, selectors }),
+  }
+  return { view, spec, selectors: selectorsKey, from: now, until }
+}
+
+function engineView(policy: PoolEngine, facts: EngineFacts, judged: Judged): EngineView {
+  const { capabilities } = facts
+  const wanted = policy.limits === 'enforced' ? (['cpu', 'memory', 'disk'] as const) : []
+  return {
+    facts,
+    slots: Math.min(policy.slots ?? facts.slots, facts.slots),
+    networks: policy.networks.filter((network) => capabilities.networks.includes(network)),
+    unenforced: wanted.filter((part) => !capabilities.limits.includes(part)),
+    verdicts: judged.verdicts,
+    bootedAt: judged.bootedAt,
+  }
+}
+
+interface Judged {
+  readonly verdicts: ReadonlyMap<string, ReadinessVerdict>
+  readonly bootedAt: ReadonlyMap<string, Instant>
+  readonly until: Instant
+}
+
+function judgeEngine(host: Host, asked: { pool: Pool; facts: EngineFacts; now: Instant }): Judged {
+  const { checkMaxAge, bootProofMaxAge } = asked.pool.readiness
+  const skew = skewOf(host)
+  const verdicts = new Map<string, ReadinessVerdict>()
+  const bootedAt = new Map<string, Instant>()
+  let until = Number.POSITIVE_INFINITY
+  for (const readiness of host.facts?.readiness ?? []) {
+    if (readiness.engine !== asked.facts.name) continue
+    const image = readiness.image ?? ''
+    // The proofs carry the host's clock; they are judged by it.
+    verdicts.set(image, judgeReadiness(readiness, { checkMaxAge, bootProofMaxAge }, asked.now + skew))
+    if (readiness.boot !== null) bootedAt.set(image, readiness.boot.at - skew)
+    for (const [proof, maxAge] of [[readiness.check, checkMaxAge], [readiness.boot, bootProofMaxAge]] as const) {
+      if (proof === null) continue
+      for (const edge of [proof.at - skew - maxAge, proof.at - skew + maxAge + 1]) if (edge > asked.now) until = Math.min(until, edge)
+    }
+  }
+  return { verdicts, bootedAt, until }
+}
+
+interface SignatureParts {
+  readonly poolName: string
+  readonly labels: Labels
+  readonly engines: ReadonlyMap<EngineName, EngineView>
+  readonly selectors: readonly string[]
+}
+
+function signatureOf(host: Host, parts: SignatureParts): string {
+  const { facts } = host
+  if (facts === null) return `${parts.poolName}|unseen`
+  let text = `${parts.poolName}|${facts.capacity.cpu},${facts.capacity.memoryMiB},${facts.capacity.diskMiB}`
+  for (const key of parts.selectors) text += `|${parts.labels[key] ?? '\0'}`
+  for (const [name, engine] of parts.engines) {
+    text += `|${name},${engine.facts.ok},${engine.facts.capabilities.images},${engine.slots},${engine.networks.join('+')},${engine.unenforced.join('+')}`
+    for (const [image, verdict] of engine.verdicts) text += `,${image}:${verdict.state}`
+  }
+  return `${text}|${facts.images.join(',')}`
+}
