@@ -1,0 +1,140 @@
+import { CideryError } from '../model/errors.ts'
+import type { HostState } from '../model/host.ts'
+import type { HostId } from '../model/id.ts'
+import type { Labels } from '../model/shape.ts'
+import type { Reader, Tables, Writer } from '../ports/store.ts'
+
+/** A single-use leave to join the fleet. Only the SHA-256 of its token is kept. */
+export interface Enrolment {
+  readonly id: string
+  /** Name that the host gets; null: its own. */
+  readonly name: string | null
+  readonly pool: string
+  readonly labels: Labels
+  readonly createdBy: string
+  readonly createdAt: number
+  readonly expiresAt: number
+  readonly usedAt: number | null
+  readonly hostId: string | null
+}
+
+function enrolmentOf(row: Tables['enrolments']): Enrolment {
+  return {
+    id: row.id,
+    name: row.name,
+    pool: row.pool,
+    labels: JSON.parse(row.labels) as Labels,
+    createdBy: row.created_by,
+    createdAt: row.created_at,
+    expiresAt: row.expires_at,
+    usedAt: row.used_at,
+    hostId: row.host_id,
+  }
+}
+
+export async function insertEnrolment(tx: Writer, enrolment: Enrolment, tokenHash: string): Promise<void> {
+  await tx
+    .insertInto('enrolments')
+    .values({
+      id: enrolment.id,
+      token_hash: tokenHash,
+      name: enrolment.name,
+      pool: enrolment.pool,
+      labels: JSON.stringify(enrolment.labels),
+      created_by: enrolment.createdBy,
+      created_at: enrolment.createdAt,
+      expires_at: enrolment.expiresAt,
+      used_at: enrolment.usedAt,
+      host_id: enrolment.hostId,
+    })
+    .execute()
+}
+
+/** The enrolment of a token's hash, used and expired ones too. */
+export async function findEnrolmentByHash(db: Reader | Writer, tokenHash: string): Promise<Enrolment | undefined> {
+  const row = await db.selectFrom('enrolments').selectAll().where('token_hash', '=', tokenHash).executeTakeFirst()
+  return row === undefined ? undefined : enrolmentOf(row)
+}
+
+/** Enrolments in order of id (oldest first), after an id. */
+export async function listEnrolments(
+  db: Reader,
+  page: { readonly after: string | null; readonly limit: number },
+): Promise<readonly Enrolment[]> {
+  let query = db.selectFrom('enrolments').selectAll().orderBy('id').limit(page.limit)
+  if (page.after !== null) query = query.where('id', '>', page.after)
+  return (await query.execute()).map(enrolmentOf)
+}
+
+/** Takes an enrolment back. Throws NOT_FOUND, and CONFLICT when a host has used it. */
+export async function removeEnrolment(tx: Writer, id: string): Promise<Enrolment> {
+  const row = await tx.selectFrom('enrolments').selectAll().where('id', '=', id).executeTakeFirst()
+  if (row === undefined) throw new CideryError('NOT_FOUND', `there is no enrolment ${id}`)
+  const enrolment = enrolmentOf(row)
+  if (enrolment.usedAt !== null) {
+    throw new CideryError('CONFLICT', `enrolment ${id} was used by a host already`, {
+      hint: `to take the host out of the fleet: cidery host retire ${enrolment.hostId ?? ''}`,
+    })
+  }
+  await tx.deleteFrom('enrolments').where('id', '=', id).execute()
+  return enrolment
+}
+
+/** Marks an enrolment as used by a host. Returns false when another host was faster. */
+export async function useEnrolment(tx: Writer, id: string, use: { readonly at: number; readonly hostId: string }): Promise<boolean> {
+  const result = await tx
+    .updateTable('enrolments')
+    .set({ used_at: use.at, host_id: use.hostId })
+    .where('id', '=', id)
+    .where('used_at', 'is', null)
+    .executeTakeFirst()
+  return Number(result.numUpdatedRows) === 1
+}
+
+/** Forgets enrolments that ended before a moment. */
+export async function removeEnrolmentsEndedBefore(tx: Writer, at: number): Promise<void> {
+  await tx.deleteFrom('enrolments').where('expires_at', '<', at).execute()
+}
+
+/** A host as its key knows it. */
+export interface KeyHolder {
+  readonly hostId: HostId
+  readonly name: string
+  readonly state: HostState
+  /** The key is the announced next one, so its first use ends the old one. */
+  readonly isNext: boolean
+}
+
+/** The host of a key's hash: its present key or the announced next one. Retired hosts have none. */
+export async function findHostByKeyHash(db: Reader | Writer, keyHash: string): Promise<KeyHolder | undefined> {
+  const row = await db
+    .selectFrom('hosts')
+    .select(['id', 'name', 'state', 'key_hash'])
+    .where((build) => build.or([build('key_hash', '=', keyHash), build('next_key_hash', '=', keyHash)]))
+    .where('state', '!=', 'retired')
+    .orderBy('id')
+    .executeTakeFirst()
+  if (row === undefined) return undefined
+  return { hostId: row.id as HostId, name: row.name, state: row.state as HostState, isNext: row.key_hash !== keyHash }
+}
+
+/** Announces a host's next key; the present one goes on until the next is first used. */
+export async function announceKey(tx: Writer, hostId: string, keyHash: string): Promise<void> {
+  await tx.updateTable('hosts').set({ next_key_hash: keyHash }).where('id', '=', hostId).where('state', '!=', 'retired').execute()
+}
+
+/** Makes the announced key the only one. Returns false when it is so already. */
+export async function promoteKey(tx: Writer, hostId: string, keyHash: string): Promise<boolean> {
+  const result = await tx
+    .updateTable('hosts')
+    .set({ key_hash: keyHash, next_key_hash: null })
+    .where('id', '=', hostId)
+    .where('next_key_hash', '=', keyHash)
+    .executeTakeFirst()
+  return Number(result.numUpdatedRows) === 1
+}
+
+/** Revokes every key of a host: it is refused from its next request on. */
+export async function revokeHostKeys(tx: Writer, hostId: string): Promise<void> {
+  await tx.updateTable('hosts').set({ key_hash: null, next_key_hash: null }).where('id', '=', hostId).execute()
+}
