@@ -31,6 +31,5 @@ async function buildWeb() {
 }
 
 endOnSignals()
-const args = process.argv.slice(2)
-if (!args.includes('--web')) await buildProgram()
-if (!args.includes('--no-web')) await buildWeb()
+if (!process.argv.includes('--web')) await buildProgram()
+if (!process.argv.includes('--no-web')) await buildWeb()

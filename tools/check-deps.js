@@ -10,9 +10,23 @@ const folder = process.argv[2] ?? root
 process.chdir(folder)
 const places = ['src', 'bin'].filter((place) => existsSync(join(folder, place)))
 const files = globSync('src/**/*.ts', { cwd: folder })
-const { output } = await cruise(places, { ...config.options, ruleSet: { forbidden: config.forbidden }, validate: true })
-const read = new Set(output.modules.filter((module) => !module.coreModule).map((module) => module.source))
-const unread = files.filter((file) => !read.has(file))
+
+/** Reads every module below the places; a file that the transpiler cannot read is named instead of thrown. */
+async function read() {
+  try {
+    const { output } = await cruise(places, { ...config.options, ruleSet: { forbidden: config.forbidden }, validate: true })
+    return output
+  } catch (error) {
+    const file = /\.\.\. in (.+)/.exec(error.message)?.[1] ?? 'a file'
+    console.error(`The folder rules could not read ${file}; write it so that the transpiler (@swc/core) can, too.`)
+    console.error(error.message.split('Stack backtrace')[0].replace('Extracting dependencies ran afoul of...', '').trim())
+    return process.exit(1)
+  }
+}
+
+const output = await read()
+const sources = new Set(output.modules.filter((module) => !module.coreModule).map((module) => module.source))
+const unread = files.filter((file) => !sources.has(file))
 
 for (const { rule, from, to, cycle } of output.summary.violations) {
   const why = config.forbidden.find((entry) => entry.name === rule.name)?.comment ?? ''
@@ -23,5 +37,5 @@ if (unread.length > 0) console.error(`Not read, and so not checked: ${unread.joi
 const edges = output.summary.totalDependenciesCruised
 if (files.length > 20 && edges === 0) console.error('No import was seen: the transpiler (@swc/core) is missing.')
 const red = output.summary.violations.length > 0 || files.length === 0 || unread.length > 0 || (files.length > 20 && edges === 0)
-if (!red) console.log(`${read.size} modules, ${edges} imports, every rule kept`)
+if (!red) console.log(`${sources.size} modules, ${edges} imports, every rule kept`)
 process.exitCode = red ? 1 : 0

@@ -43,8 +43,15 @@ describe('there is no code path that kills a duplicate agent', () => {
     expect(offenders(({ code }) => byName.test(code))).toEqual([])
   })
 
-  it('no source that looks at the command lines of processes ends any [003-11]', () => {
-    expect(offenders(({ code }) => listsProcesses.test(code) && kills.test(code))).toEqual([])
+  it('no source that looks at the names or command lines of processes ends any, but for engines, which go by user id [003-11]', () => {
+    expect(
+      offenders(({ file, code }) => !file.startsWith('src/drivers/engines/') && listsProcesses.test(code) && kills.test(code)),
+    ).toEqual([])
+  })
+
+  it('no engine knows what an agent is [003-11]', () => {
+    const namesAgents = /cidery['"` ]+agent|\bagents?\b.*\.(?:test|match|includes)\(/
+    expect(offenders(({ file, code }) => file.startsWith('src/drivers/engines/') && kills.test(code) && namesAgents.test(code))).toEqual([])
   })
 
   it('no source that finds another holder of the identity lock ends any process [003-11]', () => {
