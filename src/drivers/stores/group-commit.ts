@@ -83,6 +83,8 @@ export class GroupCommit {
         work,
         settle(outcome) {
           if (outcome.ok) resolve(outcome.value as T)
+          // A closure may throw anything; it gets back what it threw.
+          // oxlint-disable-next-line typescript/prefer-promise-reject-errors
           else reject(outcome.error)
         },
       })

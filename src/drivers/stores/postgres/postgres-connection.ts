@@ -27,9 +27,9 @@ const numeric = 1700
 
 /** 64-bit integers as numbers, like SQLite's: ids of rows, milliseconds and bytes all stay below 2^53. */
 const types: pg.CustomTypesConfig = {
-  getTypeParser(oid: number, format?: 'text' | 'binary') {
+  getTypeParser(oid: number) {
     if (oid === int8 || oid === numeric) return readNumber
-    return pg.types.getTypeParser(oid, format as 'text') as (text: string) => unknown
+    return pg.types.getTypeParser(oid) as (text: string) => unknown
   },
 }
 
@@ -90,8 +90,9 @@ export class PostgresConnection {
   /** Sends statements without values in one message; answers the tag of the last. */
   exec(sql: string): Promise<string> {
     return this.#send(async () => {
-      const result: pg.QueryResult | pg.QueryResult[] = await this.#client.query(sql)
-      return (Array.isArray(result) ? result.at(-1)?.command : result.command) ?? ''
+      // Several statements answer several results, which the types do not say.
+      const result = (await this.#client.query(sql)) as unknown as { command: string } | readonly { command: string }[]
+      return 'command' in result ? result.command : (result.at(-1)?.command ?? '')
     })
   }
 

@@ -31,15 +31,20 @@ const constraints: Readonly<Record<string, string>> = { '23502': 'notNull', '235
 export function postgresError(error: unknown, sql: string): unknown {
   if (error instanceof CideryError) return error
   if (isConflict(error)) return new CideryError('UNAVAILABLE', 'too many controllers changed the same rows at once', { cause: error })
-  if (isConnectionLost(error))
+  if (isConnectionLost(error)) {
     return new CideryError('UNAVAILABLE', `the database cannot be reached: ${(error as Error).message}`, { cause: error })
-  if (!isPostgresFailure(error)) return error
+  }
+  return isPostgresFailure(error) ? failureError(error, sql) : error
+}
+
+function failureError(error: PostgresFailure, sql: string): CideryError {
   const constraint = constraints[error.code]
   const details = { ...(constraint && { constraint }), ...(error.constraint && { name: error.constraint }) }
   if (constraint === 'unique' || constraint === 'foreignKey') {
     return new CideryError('CONFLICT', `the database refused a row: ${error.message}`, { cause: error, details })
   }
   if (error.code === '53100') return new CideryError('STORAGE_FULL', 'the disk of the database server is full', { cause: error })
+  // Out of connections or memory, a statement or a lock that took too long.
   if (error.code.startsWith('53') || error.code === '57014' || error.code === '55P03') {
     return new CideryError('UNAVAILABLE', `the database cannot serve this now: ${error.message}`, { cause: error })
   }
