@@ -1,0 +1,16 @@
+import type { JobView, WaitingView } from '../client/views.ts'
+
+/** In one line why a job is not running yet. */
+export function describeWaiting(job: JobView): string {
+  if (job.cancelRequested) return `${job.id} is being cancelled`
+  const [first, ...more] = job.waiting
+  if (first === undefined) return `${job.id} is ${job.state}${job.state === 'queued' ? ` in ${job.queue}` : ''}`
+  const others = more.length === 0 ? '' : ` (and ${more.length} more: cidery explain job/${job.id})`
+  return `${job.id} waits: ${first.message}; ${first.cure}${others}`
+}
+
+/** A waiting entry as two lines: what holds it, what to do. */
+export function waitingLines(waiting: WaitingView): string {
+  const hosts = waiting.hostCount > 0 ? ` [${waiting.hostCount} host${waiting.hostCount === 1 ? '' : 's'}]` : ''
+  return `  ○ ${waiting.message}${hosts}\n    next: ${waiting.cure}\n`
+}
