@@ -31,7 +31,7 @@ const timeoutMs = 10 * 60_000
 async function runStep(step) {
   if (step.when !== undefined && !existsSync(join(root, step.when))) return { step, state: 'not there', seconds: 0, output: '' }
   if (step.suite !== undefined) dropResult(root, step.suite)
-  const { code, output, seconds, timedOut } = await run(step.argv, { timeoutMs, env: { FORCE_COLOR: '0', NO_COLOR: '1' } })
+  const { code, output, seconds, timedOut } = await run(step.argv, { timeoutMs, env: { NO_COLOR: '1' } })
   const state = code === 0 ? 'ok' : timedOut ? 'too slow' : 'red'
   return { step, state, seconds, output }
 }

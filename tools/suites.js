@@ -6,6 +6,7 @@ import { soaks } from './soaks.js'
  *
  * - `include`: vitest globs; or `command`: an argv run from the checkout, counted as one test (or by a last line `N passed, N failed`)
  * - `needs`: names from tools/components.js; `platform`: `any`, `linux`, `darwin`; `root`: needs uid 0
+ * - `first`: an argv that must succeed before the suite starts
  * - `parallel`: files may run side by side; leave it out where files share ports, accounts or mounts
  * - `testSeconds`: how long one test may take; `minutes`: when the whole suite is killed
  */
@@ -41,11 +42,19 @@ export const suites = [
   { name: 'agent', include: ['test/agent/**/*.test.ts'], needs: ['systemd-analyze'], testSeconds: 120, minutes: 10 },
   { name: 'controller', include: ['test/controller/**/*.test.ts'], needs: ['postgres', 'promtool'], testSeconds: 120, minutes: 10 },
   { name: 'cli', include: ['test/cli/**/*.test.ts'], needs: ['bash', 'zsh', 'fish', 'sshd', 'git'], testSeconds: 120, minutes: 10 },
-  { name: 'web', include: ['test/web/**/*.test.ts', 'web/**/*.test.{ts,tsx}'], needs: ['chromium'], testSeconds: 120, minutes: 10 },
+  {
+    name: 'web',
+    include: ['test/web/**/*.test.ts', 'web/**/*.test.{ts,tsx}'],
+    needs: ['chromium'],
+    first: ['node', 'tools/build.js', '--web'],
+    testSeconds: 120,
+    minutes: 10,
+  },
   {
     name: 'e2e',
     include: ['test/e2e/**/*.test.ts'],
     needs: ['postgres', 'build-tools', 'iproute', 'nftables', 'git'],
+    first: ['node', 'tools/build.js', '--web'],
     platform: 'linux',
     root: true,
     testSeconds: 600,

@@ -45,6 +45,15 @@ function countCommand({ code, output }) {
   return { passed: Number(counts[1]), failed: Number(counts[2]), skipped: Number(counts[3] ?? 0), tests: [], broken: [] }
 }
 
+/** What a suite wants done before it starts; what went wrong with it as a list of faults. */
+async function prepare(suite, env) {
+  if (suite.first === undefined) return []
+  const { code, output } = await run(suite.first, { env })
+  if (code === 0) return []
+  console.log(output.trimEnd())
+  return [`${suite.first.join(' ')} ended with ${code}`]
+}
+
 /** Processes that outlived their suite are ended and held against it. */
 function endStragglers() {
   const left = processesWith(mark)
@@ -74,11 +83,11 @@ async function runSuite(suite, temporary) {
   dropResult(root, suite.name)
   const before = survey()
   const [name, value] = mark.split('=')
-  const env = { [name]: value, TMPDIR: temporary, NO_COLOR: '1', FORCE_COLOR: '0' }
+  const env = { [name]: value, TMPDIR: temporary, NO_COLOR: '1' }
+  const faults = await prepare(suite, env)
   const ended = await run(argvOf(suite), { echo: true, env, timeoutMs: (suite.minutes ?? 10) * 60_000 })
   const counts = suite.command === undefined ? readResult(resultFile(root, suite.name)) : countCommand(ended)
-  const faults = faultsOf(suite, ended, counts)
-  faults.push(...endStragglers())
+  faults.push(...faultsOf(suite, ended, counts), ...endStragglers())
   const left = leftSince(before).map((thing) => `left behind: ${thing}`)
   // On a machine with other users somebody else may have made it; on a build machine nobody else is there.
   if (strict) faults.push(...left)

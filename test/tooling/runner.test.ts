@@ -52,6 +52,14 @@ describe('npm test', () => {
     expect(code).toBe(1)
   })
 
+  it('is red when what a suite wants done first fails', async () => {
+    const first = ['node', '-e', "console.log('no web'); process.exitCode = 3"]
+    const { code, output } = await project([{ name: 'only', first }], { only: pass }).run(['node', 'tools/test.js'])
+    expect(output).toMatch(/only: node -e .* ended with 3/)
+    expect(lastLine(output)).toBe('1 passed, 1 failed')
+    expect(code).toBe(1)
+  })
+
   it('is red when a suite ran no test', async () => {
     const { code, output } = await project([{ name: 'empty' }]).run(['node', 'tools/test.js'])
     expect(output).toMatch(/empty: (?:ran no test|ended with 1 and left no report)/)

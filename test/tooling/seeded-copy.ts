@@ -39,7 +39,7 @@ export function seededCopy(files: Readonly<Record<string, string>> = {}): Seeded
     folder,
     write,
     run: async (argv, env = {}) => {
-      const { code, output } = await run([...argv], { cwd: folder, timeoutMs: 120_000, env: { NO_COLOR: '1', FORCE_COLOR: '0', ...env } })
+      const { code, output } = await run([...argv], { cwd: folder, timeoutMs: 120_000, env: { NO_COLOR: '1', ...env } })
       return { code, output }
     },
     remove: () => rmSync(folder, { recursive: true, force: true, maxRetries: 3 }),
