@@ -28,7 +28,7 @@ export const suites = [
     testSeconds: 60,
     minutes: 5,
   },
-  { name: 'package', include: ['test/tooling/**/*.slow.test.ts'], testSeconds: 300, minutes: 10 },
+  { name: 'tooling-slow', include: ['test/tooling/**/*.slow.test.ts'], testSeconds: 300, minutes: 10 },
   { name: 'contract-real', include: ['test/contract/**/*.real.test.ts'], needs: ['postgres'], testSeconds: 60, minutes: 10 },
   {
     name: 'engine',

@@ -118,13 +118,13 @@ describe('the folder rules', () => {
     ['only-main-wires-drivers', 'src/loop/up.ts', "export { made } from '../drivers/engines/user/made.ts'\n"],
     ['cli-reads-only-upstream', 'src/cli/up.ts', "export { row } from '../record/row.ts'\n"],
     ['cli-reads-only-upstream', 'src/cli/type-only.ts', "import type { Row } from '../record/row.ts'\nexport type Mine = Row\n"],
-    ['every-stage-is-known', 'src/main/up.ts', "export { late } from '../plumbing/late.ts'\n"],
+    ['every-stage-is-known', 'src/main/plumbs.ts', "export { late } from '../plumbing/late.ts'\n"],
     ['model-knows-only-zod', 'src/model/package.ts', "export { parse } from 'yaml'\n"],
     ['model-knows-only-zod', 'src/decide/node.ts', "export { join } from 'node:path'\n"],
-    ['product-never-imports-tests', 'src/main/up.ts', "export { double } from '../../test/double.ts'\n"],
-    ['no-dev-deps-in-src', 'src/main/up.ts', "export { assert } from 'fast-check'\n"],
-    ['no-circular', 'src/act/around.ts', "export { step } from './step.ts'\n"],
-    ['not-to-unresolvable', 'src/main/up.ts', "export { gone } from './gone.ts'\n"],
+    ['product-never-imports-tests', 'src/main/tests.ts', "export { double } from '../../test/double.ts'\n"],
+    ['no-dev-deps-in-src', 'src/main/checks.ts', "export { assert } from 'fast-check'\n"],
+    ['no-circular', 'src/act/around.ts', "export { step } from './circle.ts'\n"],
+    ['not-to-unresolvable', 'src/main/lost.ts', "export { gone } from './gone.ts'\n"],
   ]
   const sound = {
     'src/ports/port.ts': "import { word } from '../model/word.ts'\nexport const port = word\n",
@@ -137,11 +137,20 @@ describe('the folder rules', () => {
     'test/double.ts': 'export const double = 1\n',
   }
 
-  it.each(seeds)('%s is red for %s', async (rule, file, text) => {
-    const circular = rule === 'no-circular' ? { 'src/act/turn.ts': "export { step as turn } from './around.ts'\n" } : {}
-    const copy = copyWith({ ...sound, ...circular, [file]: text })
-    const { code, output } = await copy.run(['node', 'tools/check-deps.js'])
-    expect(output).toContain(`${rule}: `)
+  it('are red for each seeded import, and only for those', async () => {
+    const seeded = Object.fromEntries(seeds.map(([, file, text]) => [file, text]))
+    const circle = {
+      'src/act/circle.ts':
+        "import { turn } from './turn.ts'\nimport { step as again } from './around.ts'\nexport const step = [turn, again]\n",
+    }
+    const { code, output } = await copyWith({ ...sound, ...seeded, ...circle }).run(['node', 'tools/check-deps.js'])
+    const said = output.split('\n').flatMap((line) => /^([a-z-]+): (\S+) →/.exec(line)?.slice(1, 3).join(' ') ?? [])
+    expect(seeds.map(([rule, file]) => `${rule} ${file}`).filter((seed) => !said.includes(seed))).toEqual([])
+    expect(
+      said.filter(
+        (line) => !(line.split(' ')[1] ?? '').match(/\/(?:up|type-only|plumbs|package|node|tests|checks|around|circle|lost)\.ts$/),
+      ),
+    ).toEqual([])
     expect(code).toBe(1)
   })
 
