@@ -4,12 +4,12 @@ import { z } from 'zod'
 export const eventKinds = [
   'controller.started', 'controller.led', 'spec.applied',
   'job.submitted', 'job.assigned', 'job.running', 'job.retried', 'job.cancelRequested', 'job.ended', 'attempt.ended', 'attempt.refused',
-  'host.enrolled', 'host.up', 'host.lost', 'host.cordoned', 'host.uncordoned', 'host.draining', 'host.quarantined', 'host.retired', 'host.keyRotated', 'host.readiness', 'host.rebooted',
+  'host.enrolled', 'host.up', 'host.lost', 'host.cordoned', 'host.uncordoned', 'host.draining', 'host.quarantined', 'host.retired', 'host.keyAnnounced', 'host.keyRotated', 'host.readiness', 'host.rebooted',
   'operation.requested', 'operation.changed', 'operation.ended',
   'sandbox.created', 'sandbox.changed', 'sandbox.removed', 'sandbox.expiring',
   'secret.set', 'secret.removed',
-  'user.created', 'user.changed', 'user.removed', 'user.login', 'user.loginFailed', 'user.logout', 'token.created', 'token.revoked', 'enrolment.created', 'enrolment.used', 'enrolment.refused',
-  'access.denied', 'exec.opened', 'journal.cut',
+  'user.created', 'user.changed', 'user.removed', 'user.login', 'user.loginFailed', 'user.logout', 'token.created', 'token.revoked', 'enrolment.created', 'enrolment.used', 'enrolment.refused', 'enrolment.removed',
+  'access.denied', 'audit.exported', 'exec.opened', 'journal.cut',
 ] as const
 export const EventKind = z.enum(eventKinds)
 export type EventKind = z.infer<typeof EventKind>

@@ -51,7 +51,7 @@ export async function insertEnrolment(tx: Writer, enrolment: Enrolment, tokenHas
 }
 
 /** The enrolment of a token's hash, used and expired ones too. */
-export async function findEnrolmentByHash(db: Reader | Writer, tokenHash: string): Promise<Enrolment | undefined> {
+export async function findEnrolmentByHash(db: Reader, tokenHash: string): Promise<Enrolment | undefined> {
   const row = await db.selectFrom('enrolments').selectAll().where('token_hash', '=', tokenHash).executeTakeFirst()
   return row === undefined ? undefined : enrolmentOf(row)
 }
@@ -106,7 +106,7 @@ export interface KeyHolder {
 }
 
 /** The host of a key's hash: its present key or the announced next one. Retired hosts have none. */
-export async function findHostByKeyHash(db: Reader | Writer, keyHash: string): Promise<KeyHolder | undefined> {
+export async function findHostByKeyHash(db: Reader, keyHash: string): Promise<KeyHolder | undefined> {
   const row = await db
     .selectFrom('hosts')
     .select(['id', 'name', 'state', 'key_hash'])

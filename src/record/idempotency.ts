@@ -8,7 +8,7 @@ export interface StoredAnswer {
 }
 
 /** The stored answer of a key, or undefined. */
-export async function findAnswer(db: Reader | Writer, principal: string, key: string): Promise<StoredAnswer | undefined> {
+export async function findAnswer(db: Reader, principal: string, key: string): Promise<StoredAnswer | undefined> {
   const row = await db
     .selectFrom('idempotency')
     .select(['request_hash', 'status', 'body'])

@@ -21,18 +21,18 @@ export interface UserWithPassword {
   readonly passwordHash: string
 }
 
-export async function findUser(db: Reader | Writer, name: string): Promise<UserWithPassword | undefined> {
+export async function findUser(db: Reader, name: string): Promise<UserWithPassword | undefined> {
   const row = await db.selectFrom('users').selectAll().where('name', '=', name).executeTakeFirst()
   return row === undefined ? undefined : { user: userOf(row), passwordHash: row.password_hash }
 }
 
-export async function findUserById(db: Reader | Writer, id: string): Promise<User | undefined> {
+export async function findUserById(db: Reader, id: string): Promise<User | undefined> {
   const row = await db.selectFrom('users').selectAll().where('id', '=', id).executeTakeFirst()
   return row === undefined ? undefined : userOf(row)
 }
 
 /** Throws NOT_FOUND. */
-export async function requireUser(db: Reader | Writer, name: string): Promise<UserWithPassword> {
+export async function requireUser(db: Reader, name: string): Promise<UserWithPassword> {
   const found = await findUser(db, name)
   if (found === undefined) throw new CideryError('NOT_FOUND', `there is no user ${name}`, { hint: 'cidery user ls' })
   return found
@@ -45,7 +45,7 @@ export async function listUsers(db: Reader, page: { readonly after: string | nul
   return (await query.execute()).map(userOf)
 }
 
-export async function countUsers(db: Reader | Writer): Promise<number> {
+export async function countUsers(db: Reader): Promise<number> {
   const row = await db
     .selectFrom('users')
     .select((build) => build.fn.countAll().as('count'))

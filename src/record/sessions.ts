@@ -23,7 +23,7 @@ export async function insertSession(tx: Writer, session: Session): Promise<void>
 }
 
 /** The session of a hash unless it expired. */
-export async function findSession(db: Reader | Writer, idHash: string, now: number): Promise<Session | undefined> {
+export async function findSession(db: Reader, idHash: string, now: number): Promise<Session | undefined> {
   const row = await db.selectFrom('sessions').selectAll().where('id_hash', '=', idHash).where('expires_at', '>', now).executeTakeFirst()
   if (row === undefined) return undefined
   return {

@@ -35,13 +35,13 @@ export async function insertToken(tx: Writer, token: ApiToken, tokenHash: string
 }
 
 /** The token of a hash, revoked and expired ones too. */
-export async function findTokenByHash(db: Reader | Writer, tokenHash: string): Promise<ApiToken | undefined> {
+export async function findTokenByHash(db: Reader, tokenHash: string): Promise<ApiToken | undefined> {
   const row = await db.selectFrom('tokens').selectAll().where('token_hash', '=', tokenHash).executeTakeFirst()
   return row === undefined ? undefined : tokenOf(row)
 }
 
 /** Throws NOT_FOUND. */
-export async function requireToken(db: Reader | Writer, id: string): Promise<ApiToken> {
+export async function requireToken(db: Reader, id: string): Promise<ApiToken> {
   const row = await db.selectFrom('tokens').selectAll().where('id', '=', id).executeTakeFirst()
   if (row === undefined) throw new CideryError('NOT_FOUND', `there is no token ${id}`, { hint: 'cidery token ls' })
   return tokenOf(row)

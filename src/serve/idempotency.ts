@@ -22,7 +22,7 @@ export class AnsweredBefore extends Error {
 /** One request with an `Idempotency-Key`. */
 export interface IdempotentRequest {
   /** Throws AnsweredBefore when an answer is stored, IDEMPOTENCY_MISMATCH when the key belongs to another request. */
-  check(db: Reader | Writer): Promise<void>
+  check(db: Reader): Promise<void>
   keep(tx: Writer, status: number, body: unknown): Promise<void>
   /** Whether `keep` was called: else the route promised more than it does. */
   readonly kept: () => boolean
@@ -51,7 +51,7 @@ export function idempotentRequest(
   const hash = ports.digests.sha256(request.what)
   let kept = false
 
-  async function check(db: Reader | Writer): Promise<void> {
+  async function check(db: Reader): Promise<void> {
     const stored = await findAnswer(db, who, key ?? '')
     if (stored !== undefined) repeat(stored)
   }
