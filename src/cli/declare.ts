@@ -1,7 +1,20 @@
 import type { Cli } from './cli.ts'
 
 /** What completes a word: names that the controller knows, files, or a fixed list. */
-export type Completes = 'job' | 'host' | 'pool' | 'queue' | 'sandbox' | 'operation' | 'secret' | 'user' | 'token' | 'subject' | 'file' | 'directory' | readonly string[]
+export type Completes =
+  | 'job'
+  | 'host'
+  | 'pool'
+  | 'queue'
+  | 'sandbox'
+  | 'operation'
+  | 'secret'
+  | 'user'
+  | 'token'
+  | 'subject'
+  | 'file'
+  | 'directory'
+  | readonly string[]
 
 export interface OptionDeclaration {
   /** As in the help: `-f, --follow` or `--queue <name>`. */

@@ -10,7 +10,11 @@ export const globalOptions: readonly OptionDeclaration[] = [
 
 /** Options of the commands that print a list or a thing. */
 export const viewOptions: readonly OptionDeclaration[] = [
-  { flags: '-o, --output <format>', about: 'table, wide, json, yaml or name (CIDERY_OUTPUT)', completes: ['table', 'wide', 'json', 'yaml', 'name'] },
+  {
+    flags: '-o, --output <format>',
+    about: 'table, wide, json, yaml or name (CIDERY_OUTPUT)',
+    completes: ['table', 'wide', 'json', 'yaml', 'name'],
+  },
   { flags: '--json', about: 'the same as --output json' },
 ]
 

@@ -29,7 +29,8 @@ export function parse({ args, loaded, columns }: ParseOptions): Parsed {
   const root = make('cidery', rootHelp).enablePositionalOptions().option('-V, --version', 'print the version')
   addOptions(root, [...globalOptions, ...viewOptions])
   for (const entry of tree) {
-    if (entry !== loaded?.entry) root.addCommand(make(entry.name, '').aliases([...(entry.aliases ?? [])]), { hidden: entry.hidden === true })
+    if (entry !== loaded?.entry)
+      root.addCommand(make(entry.name, '').aliases([...(entry.aliases ?? [])]), { hidden: entry.hidden === true })
   }
   if (loaded !== undefined) {
     const add = (declaration: CommandDeclaration, path: string) => {

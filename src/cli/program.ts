@@ -28,7 +28,10 @@ export async function runProgram(outside: Outside, args: readonly string[]): Pro
     return await parsed.declaration.run(cli, parsed.input)
   } catch (error) {
     if (error instanceof Exit) return error.code
-    const { text, code } = renderError(error, { color: !noColor && wantsColor(outside.env, outside.stderr.isTTY), notRunCode: running.notRunCode })
+    const { text, code } = renderError(error, {
+      color: !noColor && wantsColor(outside.env, outside.stderr.isTTY),
+      notRunCode: running.notRunCode,
+    })
     await outside.stderr.write(text)
     return code
   }

@@ -14,8 +14,18 @@ export interface Entry {
 
 /** Every command, in the order of the help. "A new noun is one entry here." */
 export const tree: readonly Entry[] = [
-  { name: 'run', heading: 'Jobs', summary: 'run a command in a clean sandbox and end with its exit code', load: async () => (await import('./commands/run.ts')).run },
-  { name: 'job', heading: 'Jobs', summary: 'list, show, follow, cancel and repeat jobs', load: async () => (await import('./commands/job/job.ts')).job },
+  {
+    name: 'run',
+    heading: 'Jobs',
+    summary: 'run a command in a clean sandbox and end with its exit code',
+    load: async () => (await import('./commands/run.ts')).run,
+  },
+  {
+    name: 'job',
+    heading: 'Jobs',
+    summary: 'list, show, follow, cancel and repeat jobs',
+    load: async () => (await import('./commands/job/job.ts')).job,
+  },
 ]
 
 export function isGroup(node: Node): node is GroupDeclaration {

@@ -31,7 +31,9 @@ export async function downloadArtifacts(cli: Cli, api: Api, { jobId, artifacts, 
       await progress.note(`artifact ${artifact.path}: ${error instanceof Error ? error.message : String(error)}`)
     }
   }
-  await progress.note(`${artifacts.length - failed} artifact${artifacts.length - failed === 1 ? '' : 's'} in ${directory}${failed === 0 ? '' : `, ${failed} failed`}`)
+  await progress.note(
+    `${artifacts.length - failed} artifact${artifacts.length - failed === 1 ? '' : 's'} in ${directory}${failed === 0 ? '' : `, ${failed} failed`}`,
+  )
   return failed === 0
 }
 
@@ -58,5 +60,10 @@ async function downloadOne(cli: Cli, api: Api, { jobId, artifact, target }: OneD
 
 /** Errors of the local disk carry the call that failed; those of the network carry none of these. */
 function isFileError(error: unknown): boolean {
-  return error instanceof Error && 'syscall' in error && typeof error.syscall === 'string' && /^(?:open|mkdir|lstat|rename|chmod|write|unlink)$/.test(error.syscall)
+  return (
+    error instanceof Error &&
+    'syscall' in error &&
+    typeof error.syscall === 'string' &&
+    /^(?:open|mkdir|lstat|rename|chmod|write|unlink)$/.test(error.syscall)
+  )
 }

@@ -54,16 +54,24 @@ async function makeParents(root: string, parts: readonly string[]): Promise<void
       if (error.code !== 'EEXIST') throw error
     })
     const facts = await lstat(at)
-    if (!facts.isDirectory()) throw new CideryError('CONFLICT', `${at} is in the way: a link or a file where a directory is needed`, { hint: 'choose an empty directory' })
+    if (!facts.isDirectory())
+      throw new CideryError('CONFLICT', `${at} is in the way: a link or a file where a directory is needed`, {
+        hint: 'choose an empty directory',
+      })
   }
 }
 
 async function refuseUnlessFile(final: string, path: string): Promise<void> {
   const facts = await lstat(final).catch(() => undefined)
-  if (facts?.isDirectory() === true) throw new CideryError('CONFLICT', `${path}: a directory of this name is in the way`, { hint: 'choose an empty directory' })
+  if (facts?.isDirectory() === true)
+    throw new CideryError('CONFLICT', `${path}: a directory of this name is in the way`, { hint: 'choose an empty directory' })
 }
 
-async function writeChecked(temporary: string, file: Pick<Artifact, 'path' | 'sizeBytes' | 'blob'>, content: AsyncIterable<Uint8Array>): Promise<void> {
+async function writeChecked(
+  temporary: string,
+  file: Pick<Artifact, 'path' | 'sizeBytes' | 'blob'>,
+  content: AsyncIterable<Uint8Array>,
+): Promise<void> {
   const handle = await open(temporary, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW, 0o600)
   try {
     const hash = createHash('sha256')
@@ -74,7 +82,8 @@ async function writeChecked(temporary: string, file: Pick<Artifact, 'path' | 'si
       hash.update(chunk)
       await handle.writeFile(chunk)
     }
-    if (size !== file.sizeBytes || hash.digest('hex') !== file.blob) throw new CideryError('CONFLICT', `${file.path} arrived damaged: its digest is not the recorded one`)
+    if (size !== file.sizeBytes || hash.digest('hex') !== file.blob)
+      throw new CideryError('CONFLICT', `${file.path} arrived damaged: its digest is not the recorded one`)
   } finally {
     await handle.close()
   }

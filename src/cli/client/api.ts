@@ -114,7 +114,12 @@ export function makeApi(cli: Pick<Cli, 'transport' | 'timers' | 'clock' | 'rando
     get: (path, options) => call('GET', path, options),
     async socket(path, signal) {
       try {
-        return await cli.transport.openSocket({ url: urlOf(connection.url, path, undefined), headers: headersOf({}), trust: connection.trust, ...(signal === undefined ? {} : { signal }) })
+        return await cli.transport.openSocket({
+          url: urlOf(connection.url, path, undefined),
+          headers: headersOf({}),
+          trust: connection.trust,
+          ...(signal === undefined ? {} : { signal }),
+        })
       } catch (cause) {
         throw networkError(connection.url, cause)
       }
@@ -154,7 +159,10 @@ async function readText(answer: HttpAnswer): Promise<string> {
   let size = 0
   for await (const chunk of answer.body) {
     size += chunk.byteLength
-    if (size > answerLimit) throw new CideryError('PAYLOAD_TOO_LARGE', `the controller's answer is longer than ${answerLimit} bytes`, { hint: 'ask for fewer with --limit' })
+    if (size > answerLimit)
+      throw new CideryError('PAYLOAD_TOO_LARGE', `the controller's answer is longer than ${answerLimit} bytes`, {
+        hint: 'ask for fewer with --limit',
+      })
     chunks.push(chunk)
   }
   return Buffer.concat(chunks).toString('utf8')

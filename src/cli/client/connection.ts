@@ -43,11 +43,14 @@ export async function findConnection(cli: Cli): Promise<Connection> {
   }
   const url = readAddress(address)
   if (url.protocol === 'http:' && !isLoopback(url.hostname)) {
-    throw new CideryError('TLS_REQUIRED', `${url.origin} is plain HTTP on another machine: credentials would travel in the clear`, { hint: `use https://${url.host}` })
+    throw new CideryError('TLS_REQUIRED', `${url.origin} is plain HTTP on another machine: credentials would travel in the clear`, {
+      hint: `use https://${url.host}`,
+    })
   }
   const ours = file !== undefined && belongsTo(url, file, (cli.env['CIDERY_STATE'] ?? '') !== '')
   const token = await findToken(cli, state, ours)
-  const trust = url.protocol === 'https:' ? await findTrust(cli, { url, state, ours, file }) : { pem: undefined, source: 'plain HTTP on loopback' }
+  const trust =
+    url.protocol === 'https:' ? await findTrust(cli, { url, state, ours, file }) : { pem: undefined, source: 'plain HTTP on loopback' }
   return { url, trust: trust.pem, token: token.value, sources: { url: sourceOfUrl(cli, state), token: token.source, trust: trust.source } }
 }
 
@@ -62,7 +65,10 @@ function readAddress(address: string): URL {
     url.pathname = url.pathname.replace(/\/+$/, '')
     return url
   } catch (cause) {
-    throw new CideryError('INVALID_INPUT', `'${address}' is no address of a controller`, { hint: 'for example https://ci.example.com:8443', cause })
+    throw new CideryError('INVALID_INPUT', `'${address}' is no address of a controller`, {
+      hint: 'for example https://ci.example.com:8443',
+      cause,
+    })
   }
 }
 
@@ -108,7 +114,10 @@ interface TrustQuestion {
   readonly file: ControllerFile | undefined
 }
 
-async function findTrust(cli: Cli, { url, state, ours, file }: TrustQuestion): Promise<{ readonly pem: string | undefined; readonly source: string }> {
+async function findTrust(
+  cli: Cli,
+  { url, state, ours, file }: TrustQuestion,
+): Promise<{ readonly pem: string | undefined; readonly source: string }> {
   const pin = cli.env['CIDERY_CA_FINGERPRINT'] || (ours ? (file?.caFingerprint ?? undefined) : undefined)
   const pem = ours ? await readIfThere(join(state, 'ca.pem')) : undefined
   if (pem !== undefined && (pin === undefined || sameFingerprint(fingerprintOf(pem), pin))) return { pem, source: join(state, 'ca.pem') }
@@ -120,7 +129,13 @@ async function findTrust(cli: Cli, { url, state, ours, file }: TrustQuestion): P
 async function fetchPinned(cli: Cli, url: URL, pin: string): Promise<string> {
   let pem = ''
   try {
-    const answer = await cli.transport.send({ method: 'GET', url: new URL(`${url.pathname}/api/ca.pem`.replace(/^\/+/, '/'), url), headers: {}, idleMs: 15_000, untrusted: true })
+    const answer = await cli.transport.send({
+      method: 'GET',
+      url: new URL(`${url.pathname}/api/ca.pem`.replace(/^\/+/, '/'), url),
+      headers: {},
+      idleMs: 15_000,
+      untrusted: true,
+    })
     for await (const chunk of answer.body) {
       pem += Buffer.from(chunk).toString('utf8')
       if (pem.length > 65_536) break
@@ -129,9 +144,13 @@ async function fetchPinned(cli: Cli, url: URL, pin: string): Promise<string> {
     throw new CideryError('UNREACHABLE', `${url.origin} did not answer`, { hint: 'cidery doctor', cause })
   }
   if (!/-----BEGIN CERTIFICATE-----/.test(pem) || !sameFingerprint(fingerprintOf(pem), pin)) {
-    throw new CideryError('UNREACHABLE', `${url.origin} shows another CA than the pinned one: this is not the controller you enrolled with`, {
-      hint: 'compare CIDERY_CA_FINGERPRINT with `cidery controller` on the controller itself',
-    })
+    throw new CideryError(
+      'UNREACHABLE',
+      `${url.origin} shows another CA than the pinned one: this is not the controller you enrolled with`,
+      {
+        hint: 'compare CIDERY_CA_FINGERPRINT with `cidery controller` on the controller itself',
+      },
+    )
   }
   return pem
 }
@@ -146,14 +165,18 @@ function sameFingerprint(a: string, b: string): boolean {
 }
 
 function plainHex(text: string): string {
-  return text.replace(/^sha256:/i, '').replaceAll(':', '').toLowerCase()
+  return text
+    .replace(/^sha256:/i, '')
+    .replaceAll(':', '')
+    .toLowerCase()
 }
 
 async function readIfThere(path: string): Promise<string | undefined> {
   try {
     return await readFile(path, 'utf8')
   } catch (error) {
-    if (error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR' || error.code === 'EACCES')) return undefined
+    if (error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR' || error.code === 'EACCES'))
+      return undefined
     throw error
   }
 }

@@ -11,7 +11,9 @@ export async function listAll<T>(api: Api, path: string, options: { readonly que
   const wanted = Math.min(options.limit, mostItems)
   let cursor: string | null = null
   do {
-    const page: Page<T> = await api.get<Page<T>>(path, { query: { ...options.query, limit: Math.min(largestPage, wanted - items.length), ...(cursor === null ? {} : { cursor }) } })
+    const page: Page<T> = await api.get<Page<T>>(path, {
+      query: { ...options.query, limit: Math.min(largestPage, wanted - items.length), ...(cursor === null ? {} : { cursor }) },
+    })
     items.push(...page.items)
     cursor = page.items.length === 0 ? null : page.nextCursor
   } while (cursor !== null && items.length < wanted)

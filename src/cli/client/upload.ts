@@ -47,7 +47,14 @@ async function sendOnce(api: Api, file: FileHandle, { sizeBytes, digest, signal,
   while (offset < sizeBytes) {
     const chunk = await readChunk(file, offset, Math.min(chunkBytes, sizeBytes - offset))
     try {
-      const now = await api.call<UploadView>('PATCH', `/uploads/${begun.id}`, { query: { offset }, bytes: chunk, repeatable: true, patienceMs, idleMs: 120_000, signal })
+      const now = await api.call<UploadView>('PATCH', `/uploads/${begun.id}`, {
+        query: { offset },
+        bytes: chunk,
+        repeatable: true,
+        patienceMs,
+        idleMs: 120_000,
+        signal,
+      })
       offset = now.offset
       corrections = 0
     } catch (error) {

@@ -2,7 +2,17 @@ import type { z } from 'zod'
 import type * as api from '../../model/api.ts'
 
 // The shapes of model/api.ts as types alone: the schemas themselves are the server's, and loading them would double the time to start.
-export type { AttemptView, HostView, JobView, OperationView, PoolView, QueueView, SandboxView, UserView, WaitingView } from '../../model/api.ts'
+export type {
+  AttemptView,
+  HostView,
+  JobView,
+  OperationView,
+  PoolView,
+  QueueView,
+  SandboxView,
+  UserView,
+  WaitingView,
+} from '../../model/api.ts'
 export type TokenView = z.infer<typeof api.TokenView>
 export type TokenCreated = z.infer<typeof api.TokenCreated>
 export type SessionView = z.infer<typeof api.SessionView>

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
-import type { JobRequest } from '../client/submit.ts'
 import type { Cli } from '../cli.ts'
+import type { JobRequest } from '../client/submit.ts'
 import type { OptionDeclaration } from '../declare.ts'
 import { UsageError } from '../usage-error.ts'
 import { durationOption, integerOption, numberOption, pairsOption, sizeOption } from '../values.ts'
@@ -30,7 +30,11 @@ export const jobOptions: readonly OptionDeclaration[] = [
   { flags: '--queue <name>', about: 'queue to put it in (default: default)', completes: 'queue' },
   { flags: '--engine <engine>', about: 'user, qemu or tart (default: that of the queue)', completes: ['user', 'qemu', 'tart'] },
   { flags: '--image <image>', about: 'golden image to start from' },
-  { flags: '--source <source>', about: 'files for the work directory: a directory, a git URL#COMMIT, or none (default: none)', completes: 'directory' },
+  {
+    flags: '--source <source>',
+    about: 'files for the work directory: a directory, a git URL#COMMIT, or none (default: none)',
+    completes: 'directory',
+  },
   { flags: '--artifact <glob>', about: 'files to keep when the command ended', many: true },
   { flags: '--env <name[=value]>', about: 'variable for the command; without a value, as it is here', many: true },
   { flags: '--secret <name>', about: 'secret of the queue, as a file in $CIDERY_SECRETS', many: true, completes: 'secret' },
@@ -94,7 +98,8 @@ function readEnvironment(cli: Pick<Cli, 'env'>, words: readonly string[]): Recor
     const at = word.indexOf('=')
     const name = at < 0 ? word : word.slice(0, at)
     const value = at < 0 ? cli.env[name] : word.slice(at + 1)
-    if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name) || name.startsWith('CIDERY_')) throw new UsageError(`--env '${name}' is no name a job may set`, 'letters, digits and underscores; CIDERY_ is ours')
+    if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name) || name.startsWith('CIDERY_'))
+      throw new UsageError(`--env '${name}' is no name a job may set`, 'letters, digits and underscores; CIDERY_ is ours')
     if (value === undefined) throw new UsageError(`--env ${name}: there is no such variable here`, `give it a value: --env ${name}=…`)
     read[name] = value
   }

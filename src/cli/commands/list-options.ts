@@ -1,6 +1,6 @@
 import type { OptionDeclaration } from '../declare.ts'
-import { integerOption } from '../values.ts'
 import { UsageError } from '../usage-error.ts'
+import { integerOption } from '../values.ts'
 
 export interface ListOptions {
   readonly limit?: string

@@ -113,7 +113,8 @@ async function finish(cli: Cli, api: Api, { job, progress, artifactsDir }: Ended
   await progress.clear()
   const code = job.exitCode ?? exitCodes.notRun
   const kind = job.outcome?.kind
-  if (kind === 'infrastructure' || kind === 'setupFailed' || kind === undefined) await cli.stderr.write(`cidery could not run it: ${job.id} ${outcomeText(job)}\n`)
+  if (kind === 'infrastructure' || kind === 'setupFailed' || kind === undefined)
+    await cli.stderr.write(`cidery could not run it: ${job.id} ${outcomeText(job)}\n`)
   else if (kind !== 'exited') await progress.note(`${job.id} was ${outcomeText(job).replace(/^ended/, 'ended')}`)
   const fetched = await bringArtifacts(cli, api, { job, progress, artifactsDir })
   return code === 0 && !fetched ? exitCodes.notRun : code

@@ -11,7 +11,13 @@ export function helpOfCommand(path: string, declaration: CommandDeclaration, col
     section('Examples', exampleLines(declaration.examples)),
     section('Usage', [`  ${usageOf(path, declaration)}`]),
     ...(declaration.details === undefined ? [] : [wrap(declaration.details, columns, '')]),
-    section('Arguments', rows((declaration.arguments ?? []).map((argument) => [argument.name, argument.about]), columns)),
+    section(
+      'Arguments',
+      rows(
+        (declaration.arguments ?? []).map((argument) => [argument.name, argument.about]),
+        columns,
+      ),
+    ),
     section('Options', rows(optionRows(own), columns)),
     section('Options of every command', rows([...optionRows(shared), ['-h, --help', 'show this help']], columns)),
     ...(declaration.aliases === undefined ? [] : [`Also called: ${declaration.aliases.join(', ')}`]),
@@ -25,13 +31,23 @@ export function usageOf(path: string, declaration: CommandDeclaration): string {
 }
 
 /** Help of a noun: its verbs, with the first example of each. */
-export function helpOfGroup(entry: Pick<Entry, 'name' | 'summary' | 'aliases'>, verbs: readonly CommandDeclaration[], columns: number): string {
+export function helpOfGroup(
+  entry: Pick<Entry, 'name' | 'summary' | 'aliases'>,
+  verbs: readonly CommandDeclaration[],
+  columns: number,
+): string {
   const shown = verbs.filter((verb) => verb.hidden !== true)
   const parts = [
     sentence(entry.summary),
     section('Examples', exampleLines(shown.flatMap((verb) => verb.examples.slice(0, 1)))),
     section('Usage', [`  cidery ${entry.name} <command> [options]`]),
-    section('Commands', rows(shown.map((verb) => [[verb.name, ...(verb.aliases ?? [])].join(', '), verb.summary]), columns)),
+    section(
+      'Commands',
+      rows(
+        shown.map((verb) => [[verb.name, ...(verb.aliases ?? [])].join(', '), verb.summary]),
+        columns,
+      ),
+    ),
     ...(entry.aliases === undefined ? [] : [`Also called: ${entry.aliases.map((alias) => `cidery ${alias}`).join(', ')}`]),
     `More: cidery ${entry.name} <command> --help`,
   ]
@@ -55,9 +71,21 @@ export function helpOfRoot(entries: readonly Entry[], columns: number): string {
     section('Usage', ['  cidery <command> [options]']),
     ...headings.map((heading) => {
       const shown = entries.filter((entry) => entry.heading === heading && entry.hidden !== true)
-      return section(heading, rows(shown.map((entry) => [nameOf(entry).padEnd(width), entry.summary]), columns))
+      return section(
+        heading,
+        rows(
+          shown.map((entry) => [nameOf(entry).padEnd(width), entry.summary]),
+          columns,
+        ),
+      )
     }),
-    section('Options', rows([...optionRows([...viewOptions, ...globalOptions]), ['-V, --version', 'print the version'], ['-h, --help', 'show this help']], columns)),
+    section(
+      'Options',
+      rows(
+        [...optionRows([...viewOptions, ...globalOptions]), ['-V, --version', 'print the version'], ['-h, --help', 'show this help']],
+        columns,
+      ),
+    ),
     'More: cidery help <command>, cidery help exit-codes, cidery help environment, cidery help output',
   ]
   return `${parts.filter((part) => part !== '').join('\n\n')}\n`
@@ -80,7 +108,10 @@ function exampleLines(examples: readonly (readonly [string, string])[]): readonl
 }
 
 function optionRows(options: readonly OptionDeclaration[]): readonly (readonly [string, string])[] {
-  return options.map((option) => [option.flags.startsWith('--') ? `    ${option.flags}` : option.flags, `${option.about}${option.many === true ? '; may be repeated' : ''}`])
+  return options.map((option) => [
+    option.flags.startsWith('--') ? `    ${option.flags}` : option.flags,
+    `${option.about}${option.many === true ? '; may be repeated' : ''}`,
+  ])
 }
 
 function rows(items: readonly (readonly [string, string])[], columns: number): readonly string[] {

@@ -27,7 +27,10 @@ export function renderJob(job: JobView, { now, color }: RenderOptions): string {
       ['command', spec.command?.map(quoteWord).join(' ') ?? ''],
       ['script', spec.script?.split('\n')[0] ?? ''],
       ['engine', job.image === null ? job.engine : `${job.engine}, image ${job.image}`],
-      ['shape', `${job.shape.cpu} CPU, ${sizeText(job.shape.memoryMiB * 1_048_576)} memory, ${sizeText(job.shape.diskMiB * 1_048_576)} disk`],
+      [
+        'shape',
+        `${job.shape.cpu} CPU, ${sizeText(job.shape.memoryMiB * 1_048_576)} memory, ${sizeText(job.shape.diskMiB * 1_048_576)} disk`,
+      ],
       ['network', job.network],
       ['time limit', formatDuration(job.timeoutS * 1000)],
       ['submitted', `${absoluteTime(job.submittedAt)} (${relativeTime(job.submittedAt, now)}) by ${job.submittedBy}`],
@@ -37,7 +40,10 @@ export function renderJob(job: JobView, { now, color }: RenderOptions): string {
     color,
   )
   const attempts = job.attempts.map((attempt) => renderAttempt(attempt, color)).join('')
-  const waiting = job.waiting.length === 0 ? '' : `\n${paint('Waits for', 'strong', color)}\n${job.waiting.map((one) => cleanBlock(waitingLines(one))).join('')}`
+  const waiting =
+    job.waiting.length === 0
+      ? ''
+      : `\n${paint('Waits for', 'strong', color)}\n${job.waiting.map((one) => cleanBlock(waitingLines(one))).join('')}`
   return `${fields}${attempts}${waiting}`
 }
 

@@ -24,7 +24,8 @@ export function makeLogFilter(): LogFilter {
     if (state !== 'text') return insideSequence(character)
     if (character === '\u001B') return enter('escape')
     if (character === '\u009B') return enter('csi')
-    if (character === '\u0090' || (character >= '\u0098' && character <= '\u009F' && character !== '\u0099' && character !== '\u009A')) return enter('string')
+    if (character === '\u0090' || (character >= '\u0098' && character <= '\u009F' && character !== '\u0099' && character !== '\u009A'))
+      return enter('string')
     return isShown(character) ? character : ''
   }
 

@@ -28,7 +28,8 @@ export async function printList<T>(cli: Cli, view: ListView<T>): Promise<void> {
   }
   const width = cli.stdout.isTTY ? cli.stdout.columns : undefined
   await cli.stdout.write(renderTable(view.items, view.columns, { width, color: cli.settings.color, wide: output === 'wide' }))
-  if (view.nextCursor !== undefined && view.nextCursor !== null && !cli.settings.quiet) await cli.stderr.write('… there are more; --all or --limit shows them\n')
+  if (view.nextCursor !== undefined && view.nextCursor !== null && !cli.settings.quiet)
+    await cli.stderr.write('… there are more; --all or --limit shows them\n')
 }
 
 export interface ThingView {
@@ -58,7 +59,9 @@ export function renderFields(rows: readonly (readonly [string, string | Cell])[]
   const cellOf = (value: string | Cell): Cell => (typeof value === 'string' ? { text: value, tone: 'plain' } : value)
   const shown = rows.map(([name, value]) => [name, cellOf(value)] as const).filter(([, { text }]) => text !== '')
   const width = Math.max(0, ...shown.map(([name]) => name.length))
-  return shown.map(([name, { text, tone }]) => `${paint(`${name}:`.padEnd(width + 1), 'dim', color)} ${paint(cleanText(text), tone, color)}\n`).join('')
+  return shown
+    .map(([name, { text, tone }]) => `${paint(`${name}:`.padEnd(width + 1), 'dim', color)} ${paint(cleanText(text), tone, color)}\n`)
+    .join('')
 }
 
 /** Says something for people, on stderr. */

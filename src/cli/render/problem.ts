@@ -2,8 +2,8 @@ import { CideryError } from '../../model/errors.ts'
 import type { InputProblem } from '../../model/errors.ts'
 import { exitCodes } from '../declare.ts'
 import { UsageError } from '../usage-error.ts'
-import { cleanText } from './text.ts'
 import { paint } from './style.ts'
+import { cleanText } from './text.ts'
 
 export interface RenderErrorOptions {
   readonly color: boolean
@@ -59,7 +59,8 @@ function causeOf(error: unknown, message: string): string | undefined {
 
 /** `cidery.yaml:3:5 pools.default.slots: must be above 0 (accepted: …)`. */
 export function problemLine(problem: InputProblem): string {
-  const place = problem.file === undefined ? '' : `${[problem.file, problem.line, problem.column].filter((part) => part !== undefined).join(':')} `
+  const place =
+    problem.file === undefined ? '' : `${[problem.file, problem.line, problem.column].filter((part) => part !== undefined).join(':')} `
   const accepted = problem.accepted === undefined || problem.accepted.length === 0 ? '' : ` (accepted: ${problem.accepted.join(', ')})`
   return cleanText(`${place}${problem.path === '' ? '' : `${problem.path}: `}${problem.message}${accepted}`)
 }

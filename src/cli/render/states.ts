@@ -1,6 +1,6 @@
 import type { HostView, JobView, OperationView, SandboxView } from '../client/views.ts'
-import type { Cell } from './table.ts'
 import type { Tone } from './style.ts'
+import type { Cell } from './table.ts'
 
 /** A state for people: glyph, word, colour; each says it alone. */
 function mark(glyph: string, word: string, tone: Tone): Cell {
@@ -11,7 +11,8 @@ function mark(glyph: string, word: string, tone: Tone): Cell {
 export function jobState(job: JobView): Cell {
   if (job.state === 'queued') return job.cancelRequested ? mark('◌', 'cancelling', 'warn') : mark('○', 'queued', 'dim')
   if (job.state === 'assigned') return mark('◔', 'assigned', 'busy')
-  if (job.state === 'running') return job.cancelRequested ? mark('◌', 'cancelling', 'warn') : mark('●', job.attempts.at(-1)?.state ?? 'running', 'busy')
+  if (job.state === 'running')
+    return job.cancelRequested ? mark('◌', 'cancelling', 'warn') : mark('●', job.attempts.at(-1)?.state ?? 'running', 'busy')
   return outcomeState(job)
 }
 

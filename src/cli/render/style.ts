@@ -2,7 +2,10 @@ import type { Cli } from '../cli.ts'
 
 export type Tone = 'good' | 'bad' | 'warn' | 'busy' | 'dim' | 'plain' | 'strong'
 
-const codes = { good: '32', bad: '31', warn: '33', busy: '36', dim: '2', strong: '1' } as const satisfies Record<Exclude<Tone, 'plain'>, string>
+const codes = { good: '32', bad: '31', warn: '33', busy: '36', dim: '2', strong: '1' } as const satisfies Record<
+  Exclude<Tone, 'plain'>,
+  string
+>
 
 /** Colours text; the text must say the same without them. */
 export function paint(text: string, tone: Tone, color: boolean): string {

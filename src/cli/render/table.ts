@@ -36,7 +36,14 @@ export function renderTable<T>(items: readonly T[], columns: readonly Column<T>[
   if (options.width !== undefined) narrow(shown, widths, options.width)
   const line = (row: readonly Cell[]) =>
     row
-      .map((cell, index) => pad(cell, { width: widths[index] ?? 0, last: index === row.length - 1, right: shown[index]?.align === 'right', color: options.color }))
+      .map((cell, index) =>
+        pad(cell, {
+          width: widths[index] ?? 0,
+          last: index === row.length - 1,
+          right: shown[index]?.align === 'right',
+          color: options.color,
+        }),
+      )
       .join(' '.repeat(gap))
       .trimEnd()
   return `${[heads, ...rows].map(line).join('\n')}\n`

@@ -16,7 +16,8 @@ export function cleanLines(text: string): string {
     .join('\n')
 }
 
-const wide = /\p{Emoji_Presentation}|[\u1100-\u115F\u2E80-\u303E\u3041-\uA4CF\uAC00-\uD7A3\uF900-\uFAFF\uFE30-\uFE6F\uFF00-\uFF60\uFFE0-\uFFE6]|[\u{20000}-\u{3FFFD}]/u
+const wide =
+  /\p{Emoji_Presentation}|[\u1100-\u115F\u2E80-\u303E\u3041-\uA4CF\uAC00-\uD7A3\uF900-\uFAFF\uFE30-\uFE6F\uFF00-\uFF60\uFFE0-\uFFE6]|[\u{20000}-\u{3FFFD}]/u
 const narrowless = /^[\p{Mn}\p{Me}\p{Cf}]$/u
 
 /** Columns that text takes on a terminal: 2 for East Asian wide characters and emoji, 0 for combining marks. */

@@ -40,7 +40,9 @@ export async function packDirectory(options: PackOptions): Promise<PackedDirecto
   })
   const filling = fill(pack, options, counted)
   // A failure of either side ends the other: a destroyed pack ends the pipeline, an ended pipeline destroys the pack.
-  const draining = pipeline(Readable.from(pack), createZstdCompress(), meter, createWriteStream(options.into, { mode: 0o600 }), { signal: options.signal })
+  const draining = pipeline(Readable.from(pack), createZstdCompress(), meter, createWriteStream(options.into, { mode: 0o600 }), {
+    signal: options.signal,
+  })
   filling.catch((error: unknown) => pack.destroy(error instanceof Error ? error : new Error(String(error))))
   draining.catch(() => pack.destroy())
   const [filled, drained] = await Promise.allSettled([filling, draining])
@@ -61,7 +63,14 @@ async function fill(pack: Pack, options: PackOptions, counted: { entries: number
 }
 
 async function addEntry(pack: Pack, directory: string, entry: SourceEntry): Promise<void> {
-  const common: Partial<Header> & { name: string } = { name: entry.path, uid: 0, gid: 0, uname: '', gname: '', mtime: new Date(Math.floor(entry.mtimeMs / 1000) * 1000) }
+  const common: Partial<Header> & { name: string } = {
+    name: entry.path,
+    uid: 0,
+    gid: 0,
+    uname: '',
+    gname: '',
+    mtime: new Date(Math.floor(entry.mtimeMs / 1000) * 1000),
+  }
   if (entry.kind === 'directory') return addHeader(pack, { ...common, type: 'directory', mode: entry.mode })
   if (entry.kind === 'symlink') return addHeader(pack, { ...common, type: 'symlink', linkname: entry.target, mode: 0o777 })
   // The last look before reading: whatever was put in its place since then is not followed.
@@ -73,9 +82,13 @@ async function addEntry(pack: Pack, directory: string, entry: SourceEntry): Prom
     const chunk = Buffer.alloc(Math.min(262_144, Math.max(1, size)))
     while (left > 0) {
       const { bytesRead } = await file.read(chunk, 0, Math.min(chunk.byteLength, left))
-      if (bytesRead === 0) throw new CideryError('CONFLICT', `${entry.path} became shorter while it was read`, { hint: 'run it again when nothing writes there' })
+      if (bytesRead === 0)
+        throw new CideryError('CONFLICT', `${entry.path} became shorter while it was read`, {
+          hint: 'run it again when nothing writes there',
+        })
       left -= bytesRead
-      if (!sink.write(Buffer.from(chunk.subarray(0, bytesRead)))) await new Promise<void>((resolve, reject) => sink.once('drain', resolve).once('error', reject).once('close', resolve))
+      if (!sink.write(Buffer.from(chunk.subarray(0, bytesRead))))
+        await new Promise<void>((resolve, reject) => sink.once('drain', resolve).once('error', reject).once('close', resolve))
     }
     await new Promise<void>((resolve, reject) => {
       sink.once('finish', resolve).once('error', reject)

@@ -19,7 +19,8 @@ const mostNotes = 20
 /** Packs a directory and uploads it; resolves with the digest of the archive. Bytes that the controller has are not sent again. */
 export async function uploadDirectory(cli: Cli, api: Api, { directory, progress, signal }: UploadDirectoryOptions): Promise<string> {
   const facts = await stat(directory).catch(() => undefined)
-  if (facts?.isDirectory() !== true) throw new CideryError('INVALID_INPUT', `--source ${directory} is no directory`, { hint: 'give a directory, a git URL#COMMIT, or none' })
+  if (facts?.isDirectory() !== true)
+    throw new CideryError('INVALID_INPUT', `--source ${directory} is no directory`, { hint: 'give a directory, a git URL#COMMIT, or none' })
   const temporary = await mkdtemp(join(cli.temporaryDirectory, 'cidery-source-'))
   try {
     const into = join(temporary, 'source.tar.zst')
@@ -40,7 +41,8 @@ export async function uploadDirectory(cli: Cli, api: Api, { directory, progress,
       sizeBytes: packed.sizeBytes,
       digest: packed.digest,
       signal,
-      sent: (bytes) => void (cli.stderr.isTTY && progress.say(`uploading ${directory}: ${sizeText(bytes)} of ${sizeText(packed.sizeBytes)}`)),
+      sent: (bytes) =>
+        void (cli.stderr.isTTY && progress.say(`uploading ${directory}: ${sizeText(bytes)} of ${sizeText(packed.sizeBytes)}`)),
     })
     return packed.digest
   } finally {

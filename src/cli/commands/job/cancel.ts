@@ -16,7 +16,8 @@ export const cancel = command({
   async run(cli, { args }) {
     const api = await openApi(cli)
     const items: JobView[] = []
-    for (const id of args) items.push(await api.call<JobView>('POST', `/jobs/${encodeURIComponent(id)}/cancel`, { body: {}, repeatable: true }))
+    for (const id of args)
+      items.push(await api.call<JobView>('POST', `/jobs/${encodeURIComponent(id)}/cancel`, { body: {}, repeatable: true }))
     await printList(cli, {
       items,
       name: (job) => job.id,

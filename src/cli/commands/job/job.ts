@@ -1,7 +1,7 @@
 import type { GroupDeclaration } from '../../declare.ts'
+import { cancel } from './cancel.ts'
 import { logs } from './logs.ts'
 import { ls } from './ls.ts'
 import { show } from './show.ts'
-import { cancel } from './cancel.ts'
 
 export const job: GroupDeclaration = { name: 'job', verbs: [ls, show, logs, cancel] }

@@ -1,3 +1,4 @@
+import { formatDuration } from '../../../model/instant.ts'
 import { openApi } from '../../client/api.ts'
 import { listAll } from '../../client/pages.ts'
 import type { JobView } from '../../client/views.ts'
@@ -5,7 +6,6 @@ import { command, exitCodes } from '../../declare.ts'
 import { printList } from '../../render/output.ts'
 import { jobState } from '../../render/states.ts'
 import { absoluteTime, relativeTime } from '../../render/time.ts'
-import { formatDuration } from '../../../model/instant.ts'
 import { listOptions, listQuery } from '../list-options.ts'
 import type { ListOptions } from '../list-options.ts'
 
@@ -25,7 +25,11 @@ export const ls = command<JobLsOptions>({
   ],
   options: [
     { flags: '--queue <name>', about: 'only of this queue', completes: 'queue' },
-    { flags: '--state <state>', about: 'only in this state: queued, assigned, running or ended', completes: ['queued', 'assigned', 'running', 'ended'] },
+    {
+      flags: '--state <state>',
+      about: 'only in this state: queued, assigned, running or ended',
+      completes: ['queued', 'assigned', 'running', 'ended'],
+    },
     ...listOptions,
   ],
   prints: 'view',

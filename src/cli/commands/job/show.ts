@@ -1,8 +1,8 @@
 import { openApi } from '../../client/api.ts'
 import type { JobView } from '../../client/views.ts'
 import { command, exitCodes } from '../../declare.ts'
-import { printThing } from '../../render/output.ts'
 import { renderJob } from '../../render/job.ts'
+import { printThing } from '../../render/output.ts'
 
 export const show = command({
   name: 'show',
