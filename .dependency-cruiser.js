@@ -46,7 +46,8 @@ export default {
     ...layers,
     {
       name: 'drivers-are-islands',
-      comment: 'A driver never imports a sibling. What two kinds of one port share lies beside their folders: src/drivers/<port>/<subject>.ts.',
+      comment:
+        'A driver never imports a sibling. What two kinds of one port share lies beside their folders: src/drivers/<port>/<subject>.ts.',
       severity: 'error',
       from: { path: '^src/drivers/([^/]+)/([^/]+)/', pathNot: tests },
       to: { path: '^src/drivers/', pathNot: ['^src/drivers/$1/$2/', '^src/drivers/$1/(?!registry)[^/]+\\.ts$'] },
