@@ -86,7 +86,7 @@ function initialise(options: { readonly bin: string; readonly directory: string;
   ]
   const result = spawnSync(join(bin, 'initdb'), argv, { ...owner, cwd: directory, encoding: 'utf8', timeout: startLimitMs })
   rmSync(passwordFile)
-  if (result.status !== 0) throw new Error(`initdb ended with ${result.status ?? result.error?.message ?? result.signal}: ${result.stderr}`)
+  if (result.status !== 0) throw new Error(`initdb ended with ${String(result.status)}: ${result.stderr}`)
 }
 
 /** Outlives this process by the moment it takes to stop the server and remove its data. */
