@@ -168,7 +168,7 @@ function lineKey(job: { readonly id: string; readonly submittedAt: Instant }): s
 
 /** Whether a pass has to look at this job by itself before it may place it. */
 function isSpecial(job: LiveJob): boolean {
-  return job.cancelRequested !== null || job.notBefore > job.submittedAt
+  return job.cancelRequested !== null || job.notBefore > job.submittedAt || job.attempts.length > 0
 }
 
 function withQueued(classes: World['classes'], job: LiveJob): World['classes'] {

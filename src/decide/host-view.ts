@@ -77,15 +77,7 @@ function makeView(host: Host, question: ViewQuestion): Remembered {
   const poolName = poolNameOf(spec, host)
   const pool = spec.pools[poolName]
   const labels = labelsOf(spec, host)
-  const engines = new Map<EngineName, EngineView>()
-  let until = Number.POSITIVE_INFINITY
-  for (const facts of host.facts?.engines ?? []) {
-    const policy = pool === undefined ? undefined : poolEngine(pool, facts.name)
-    if (pool === undefined || policy === undefined) continue
-    const judged = judgeEngine(host, { pool, facts, now })
-    until = Math.min(until, judged.until)
-    engines.set(facts.name, engineView(policy, facts, judged))
-  }
+  const { engines, until } = pool === undefined ? noEngines : enginesOf(host, pool, now)
   const view: HostView = {
     poolName,
     pool,
@@ -98,6 +90,26 @@ function makeView(host: Host, question: ViewQuestion): Remembered {
     signature: signatureOf(host, { poolName, labels, engines, selectors }),
   }
   return { view, spec, selectors: selectorsKey, from: now, until }
+}
+
+interface OfferedEngines {
+  readonly engines: ReadonlyMap<EngineName, EngineView>
+  readonly until: Instant
+}
+
+const noEngines: OfferedEngines = { engines: new Map(), until: Number.POSITIVE_INFINITY }
+
+function enginesOf(host: Host, pool: Pool, now: Instant): OfferedEngines {
+  const engines = new Map<EngineName, EngineView>()
+  let until = Number.POSITIVE_INFINITY
+  for (const facts of host.facts?.engines ?? []) {
+    const policy = poolEngine(pool, facts.name)
+    if (policy === undefined) continue
+    const judged = judgeEngine(host, { pool, facts, now })
+    until = Math.min(until, judged.until)
+    engines.set(facts.name, engineView(policy, facts, judged))
+  }
+  return { engines, until }
 }
 
 function engineView(policy: PoolEngine, facts: EngineFacts, judged: Judged): EngineView {
@@ -131,7 +143,10 @@ function judgeEngine(host: Host, asked: { pool: Pool; facts: EngineFacts; now: I
     // The proofs carry the host's clock; they are judged by it.
     verdicts.set(image, judgeReadiness(readiness, { checkMaxAge, bootProofMaxAge }, asked.now + skew))
     if (readiness.boot !== null) bootedAt.set(image, readiness.boot.at - skew)
-    for (const [proof, maxAge] of [[readiness.check, checkMaxAge], [readiness.boot, bootProofMaxAge]] as const) {
+    for (const [proof, maxAge] of [
+      [readiness.check, checkMaxAge],
+      [readiness.boot, bootProofMaxAge],
+    ] as const) {
       if (proof === null) continue
       for (const edge of [proof.at - skew - maxAge, proof.at - skew + maxAge + 1]) if (edge > asked.now) until = Math.min(until, edge)
     }

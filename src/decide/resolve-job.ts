@@ -40,7 +40,11 @@ function engineAndImage(spec: Spec, queue: Queue, job: JobSpec): { engine: Engin
   // The queue's image is a default: it does not follow a job to another engine.
   const image = queue.image !== undefined && spec.images[queue.image]?.engine === engine ? queue.image : null
   if (image === null && imageEngines.has(engine)) {
-    throw refuse({ path: 'image', message: `engine ${engine} boots an image, and neither job nor queue names one`, accepted: imagesOf(spec, engine) })
+    throw refuse({
+      path: 'image',
+      message: `engine ${engine} boots an image, and neither job nor queue names one`,
+      accepted: imagesOf(spec, engine),
+    })
   }
   return { engine, image }
 }
@@ -58,7 +62,11 @@ function networkOf(spec: Spec, queue: Queue, wanted: { job: JobSpec; engine: Eng
   const given = queueNetworks(spec, queue, engine)
   const network = job.network ?? given[0] ?? 'nat'
   if (given.length > 0 && !given.includes(network)) {
-    throw refuse({ path: 'network', message: `no pool of queue "${job.queue}" gives engine ${engine} the network "${network}"`, accepted: given })
+    throw refuse({
+      path: 'network',
+      message: `no pool of queue "${job.queue}" gives engine ${engine} the network "${network}"`,
+      accepted: given,
+    })
   }
   return network
 }

@@ -1,0 +1,162 @@
+import type { Host } from '../model/host.ts'
+import { formatDuration, minute, type Instant, type Milliseconds } from '../model/instant.ts'
+import type { Attempt, Job, Outcome } from '../model/job.ts'
+import type { Step, Waiting } from '../model/plan.ts'
+import type { Limits } from '../model/spec.ts'
+import type { LiveAttempt, World } from '../model/world.ts'
+import type { Moment } from './fleet.ts'
+import type { Decided } from './placement.ts'
+import { heardAt, lostInterval } from './silence.ts'
+
+/** What the host's clock and the way of the last answer may add to a lease. */
+const leaseSlack: Milliseconds = minute
+/** Drift of a host's clock against ours that a lease allows for: a tenth. */
+const leaseDrift = 0.1
+const longestRetryDelay: Milliseconds = 10 * minute
+
+/**
+ * Ends attempts that are known to be over, and asks those to stop whose job was cancelled or whose host is to be empty.
+ *
+ * Known to be over: the host runs under another boot id, left the fleet, or was silent for longer than a lease can last. Until then
+ * a job has no second attempt.
+ */
+export function decideAttempts(moment: Moment): Decided {
+  const steps: Step[] = []
+  const waiting: Waiting[] = []
+  for (const live of moment.world.attempts.values()) {
+    const decided = decideAttempt(live, moment)
+    if (decided.step !== undefined) steps.push(decided.step)
+    if (decided.waiting !== undefined) waiting.push(decided.waiting)
+  }
+  return { steps, waiting }
+}
+
+interface AttemptDecision {
+  readonly step?: Step
+  readonly waiting?: Waiting
+}
+
+function decideAttempt(live: LiveAttempt, moment: Moment): AttemptDecision {
+  const { attempt } = live
+  const host = moment.world.hosts.get(attempt.hostId)
+  const over = knownOver(live, host, moment)
+  if (over !== null) return { step: endStep(attempt, over) }
+  const cancel = cancelStep(live, host, moment)
+  if (cancel !== null) return { step: cancel }
+  if (host !== undefined && host.state === 'up') return {}
+  return { waiting: leaseWaiting(live, host, moment) }
+}
+
+function endStep(attempt: Attempt, over: Over): Step {
+  const { code, message } = over
+  const outcome: Outcome = { kind: 'infrastructure', part: 'host', code, message }
+  return { kind: 'endAttempt', attemptId: attempt.id, jobId: attempt.jobId, generation: attempt.generation, outcome, why: message }
+}
+
+interface Over {
+  readonly code: 'HOST_REBOOTED' | 'HOST_RETIRED' | 'LEASE_EXPIRED'
+  readonly message: string
+}
+
+/** Why an attempt cannot be alive any more, or null while it may be. */
+function knownOver(live: LiveAttempt, host: Host | undefined, moment: Moment): Over | null {
+  const { attempt } = live
+  if (host?.state === 'retired') return { code: 'HOST_RETIRED', message: `${host.name} left the fleet` }
+  const booted = host?.bootId ?? ''
+  if (host !== undefined && booted !== '' && attempt.hostBootId !== '' && booted !== attempt.hostBootId) {
+    return { code: 'HOST_REBOOTED', message: `${host.name} was restarted while the job ran` }
+  }
+  const endsAt = leaseOverAt(live, moment.world, moment.spec.limits)
+  if (moment.now >= endsAt) {
+    const name = host?.name ?? attempt.hostId
+    return { code: 'LEASE_EXPIRED', message: `${name} was silent for longer than the attempt's lease` }
+  }
+  return null
+}
+
+/**
+ * First moment at which silence alone proves that an attempt is over: the lease, a tenth more and a minute, since the last word of
+ * its host; and never before this controller listened long enough to have heard of a host that lives.
+ */
+export function leaseOverAt(live: LiveAttempt, world: Pick<World, 'hosts' | 'lastSeen' | 'listeningSince'>, limits: Limits): Instant {
+  const { attempt } = live
+  const host = world.hosts.get(attempt.hostId)
+  const receiptAt = Math.max(attempt.receiptAt, host === undefined ? 0 : heardAt(host, world.lastSeen))
+  // A host that did not hear of a shorter lease yet goes on under the longer one.
+  const lease = Math.max(limits.attemptLease, attempt.leaseUntil - attempt.receiptAt)
+  return Math.max(receiptAt + Math.ceil(lease * (1 + leaseDrift)) + leaseSlack, world.listeningSince + lostInterval(limits))
+}
+
+/** An attempt that was told to stop is not told again: what the host should look like says so already. */
+function cancelStep(live: LiveAttempt, host: Host | undefined, moment: Moment): Step | null {
+  const { attempt } = live
+  if (attempt.cancelRequested !== null) return null
+  const { id, jobId, generation } = attempt
+  if (live.jobCancelled !== null) return { kind: 'cancelAttempt', attemptId: id, jobId, generation, by: live.jobCancelled.by }
+  if (host?.schedulable.kind !== 'draining' || host.schedulable.deadline === null) return null
+  moment.horizon.note(host.schedulable.deadline)
+  if (moment.now < host.schedulable.deadline) return null
+  return { kind: 'cancelAttempt', attemptId: id, jobId, generation, by: `drain of ${host.name} by ${host.schedulable.by}` }
+}
+
+function leaseWaiting(live: LiveAttempt, host: Host | undefined, moment: Moment): Waiting {
+  const { attempt } = live
+  const endsAt = leaseOverAt(live, moment.world, moment.spec.limits)
+  moment.horizon.note(endsAt)
+  const name = host?.name ?? attempt.hostId
+  const since = host === undefined ? attempt.receiptAt : heardAt(host, moment.world.lastSeen)
+  return {
+    subject: `attempt/${attempt.id}`,
+    code: 'leaseRunning',
+    message: `${name} is silent and may still run the job; it is tried elsewhere in ${formatDuration(endsAt - moment.now)}`,
+    cure: `bring ${name} back, or when it is gone for good: cidery host retire ${name}`,
+    hosts: [attempt.hostId],
+    hostCount: 1,
+    jobCount: 1,
+    since,
+  }
+}
+
+/** Cancelled jobs that have no attempt end at once. */
+export function decideCancelled(moment: Moment): Step[] {
+  const steps: Step[] = []
+  for (const jobClass of moment.world.classes.values()) {
+    for (const job of jobClass.special.values()) {
+      const isBusy = (moment.world.jobs.get(job.id)?.attempts.length ?? 0) > 0
+      if (job.cancelRequested && !isBusy) steps.push({ kind: 'cancelQueued', jobId: job.id, jobGeneration: job.generation })
+    }
+  }
+  return steps
+}
+
+/**
+ * Waiting time before a job is tried again after its n-th infrastructure failure: doubles each time, up to ten minutes.
+ *
+ * @example retryDelay(3, { retryDelay: 5_000 }) // 20_000
+ */
+export function retryDelay(failures: number, limits: Pick<Limits, 'retryDelay'>): Milliseconds {
+  return Math.min(longestRetryDelay, limits.retryDelay * 2 ** Math.max(0, failures - 1))
+}
+
+/**
+ * What becomes of a job when its attempt ended: it ends with the attempt's outcome, or, when cidery was at fault and a retry is
+ * left, goes back to its queue with a delay. Its generation goes up by one either way, so that a late report of the attempt is refused.
+ */
+export function jobAfterAttempt(
+  job: Job,
+  attempt: Pick<Attempt, 'hostId'>,
+  ended: { outcome: Outcome; limits: Limits; now: Instant },
+): Job {
+  const { outcome, limits, now } = ended
+  const isFault = outcome.kind === 'infrastructure'
+  const infrastructureFailures = job.infrastructureFailures + (isFault ? 1 : 0)
+  const next = { ...job, infrastructureFailures, generation: job.generation + 1 }
+  const isRetried = isFault && job.cancelRequested === null && infrastructureFailures <= job.resolved.retries
+  if (isRetried) {
+    const avoidHosts = job.avoidHosts.includes(attempt.hostId) ? job.avoidHosts : [...job.avoidHosts, attempt.hostId]
+    return { ...next, state: 'queued', notBefore: now + retryDelay(infrastructureFailures, limits), avoidHosts }
+  }
+  // A job that somebody cancelled and that then lost its host was cancelled: nobody waits for another try.
+  const last: Outcome = isFault && job.cancelRequested !== null ? { kind: 'cancelled', by: job.cancelRequested.by } : outcome
+  return { ...next, state: 'ended', outcome: last, endedAt: now }
+}

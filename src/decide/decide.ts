@@ -1,0 +1,39 @@
+import type { Instant } from '../model/instant.ts'
+import type { Plan } from '../model/plan.ts'
+import type { Spec } from '../model/spec.ts'
+import type { World } from '../model/world.ts'
+import { decideAttempts, decideCancelled } from './attempts.ts'
+import { surveyFleet } from './fleet.ts'
+import { createHorizon } from './horizon.ts'
+import { hostWaiting } from './host-reasons.ts'
+import { decideHosts } from './hosts.ts'
+import { decideOperations } from './operations.ts'
+import { decidePlacement } from './placement.ts'
+import { decideSandboxes } from './sandboxes.ts'
+
+/**
+ * What to do now so that the world becomes what the spec says, what each thing that is not done waits for, and when time alone changes that.
+ * The same arguments always give the same plan.
+ *
+ * @example decide(spec, advanceWorld(emptyWorld(now), changes, spec), now).steps
+ */
+export function decide(spec: Spec, world: World, now: Instant): Plan {
+  const horizon = createHorizon(now)
+  const moment = { spec, world, now, horizon }
+  const fleet = surveyFleet(moment)
+  const attempts = decideAttempts(moment)
+  const operations = decideOperations(moment, fleet)
+  const placement = decidePlacement(moment, fleet)
+  return {
+    steps: [
+      ...decideHosts(moment, fleet),
+      ...attempts.steps,
+      ...decideCancelled(moment),
+      ...operations.steps,
+      ...decideSandboxes(moment),
+      ...placement.steps,
+    ],
+    waiting: [...placement.waiting, ...attempts.waiting, ...operations.waiting, ...hostWaiting(moment, fleet)],
+    nextAt: horizon.first(),
+  }
+}

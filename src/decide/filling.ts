@@ -1,0 +1,188 @@
+import type { Step } from '../model/plan.ts'
+import type { Queue } from '../model/spec.ts'
+import type { JobClass, QueuedJob } from '../model/world.ts'
+import { lacking, loadOf, shareOf, takeRoom, type Fleet, type Moment, type Place } from './fleet.ts'
+import { createHeap, type Heap } from './heap.ts'
+import type { Fit, Matcher } from './matching.ts'
+import { compareText } from './sorted-map.ts'
+import { createVacancies, type Vacancies, type Vacancy } from './vacancies.ts'
+
+/** One class while a pass hands out hosts. */
+export interface ClassLine {
+  readonly jobClass: JobClass
+  readonly fit: Fit
+  /** The next job that may be placed; undefined: none left. */
+  head: QueuedJob | undefined
+  readonly rest: Iterator<QueuedJob, undefined, undefined>
+  vacancy: Vacancy | null
+  placed: number
+  /** Why the pass went no further with it. */
+  stopped: 'noCapacity' | 'queueLimit' | null
+  /** Host kept free for its head. */
+  hold: Place | null
+}
+
+interface QueueLine {
+  readonly name: string
+  readonly weight: number
+  readonly limit: number
+  readonly lines: Heap<ClassLine>
+  running: number
+  share: number
+}
+
+export interface Filling {
+  readonly steps: Step[]
+  readonly lines: readonly ClassLine[]
+}
+
+/**
+ * Hands out hosts job by job: always to the queue with the least share for its weight that still has a job with room somewhere.
+ * What one queue leaves is lent to the others; it comes back as their jobs end, since then this queue has the least share.
+ */
+export function fillFleet(moment: Moment, fleet: Fleet, matcher: Matcher): Filling {
+  const vacancies = createVacancies()
+  const lines = [...moment.world.classes.values()].map((jobClass) => openLine(jobClass, { moment, fleet, matcher }))
+  const queues = openQueues(moment, fleet, lines)
+  for (const queue of queues) holdHost(queue, moment, vacancies)
+  const order = createHeap(queues, compareQueues)
+  const steps: Step[] = []
+  for (let queue = order.pop(); queue !== undefined; queue = order.pop()) {
+    const step = serve(queue, fleet, vacancies)
+    if (step !== undefined) steps.push(step)
+    if (queue.lines.size > 0) order.push(queue)
+  }
+  return { steps, lines }
+}
+
+interface LineTools {
+  readonly moment: Moment
+  readonly fleet: Fleet
+  readonly matcher: Matcher
+}
+
+function openLine(jobClass: JobClass, tools: LineTools): ClassLine {
+  const rest = placeable(jobClass, tools.moment, tools.fleet)
+  const fit = tools.matcher.fit(jobClass)
+  return { jobClass, fit, head: rest.next().value, rest, vacancy: null, placed: 0, stopped: null, hold: null }
+}
+
+/** Jobs that may start now: not cancelled, not before their retry is due, with no attempt that may still be alive. */
+function* placeable(jobClass: JobClass, moment: Moment, fleet: Fleet): Generator<QueuedJob, undefined, undefined> {
+  for (const job of jobClass.jobs.values()) {
+    if (!job.cancelRequested && job.notBefore <= moment.now && !fleet.busyJobs.has(job.id)) yield job
+  }
+}
+
+function openQueues(moment: Moment, fleet: Fleet, lines: readonly ClassLine[]): QueueLine[] {
+  const byQueue = new Map<string, ClassLine[]>()
+  for (const line of lines) {
+    if (line.head === undefined || line.fit.usable.length === 0) continue
+    const known = byQueue.get(line.jobClass.queue)
+    if (known === undefined) byQueue.set(line.jobClass.queue, [line])
+    else known.push(line)
+  }
+  const queues: QueueLine[] = []
+  for (const [name, ofQueue] of byQueue) {
+    const settings = moment.spec.queues[name]
+    if (settings !== undefined) queues.push(openQueue(name, settings, { ofQueue, fleet }))
+  }
+  return queues.sort(compareQueues)
+}
+
+function openQueue(name: string, settings: Queue, given: { ofQueue: ClassLine[]; fleet: Fleet }): QueueLine {
+  const { running, share } = given.fleet.usage.get(name) ?? { running: 0, share: 0 }
+  const limit = settings.maxRunning ?? Number.POSITIVE_INFINITY
+  return { name, weight: settings.weight, limit, running, share, lines: createHeap(given.ofQueue, compareLines) }
+}
+
+/** Least share for its weight first; then the queue whose next job waits longest; then by name. */
+function compareQueues(a: QueueLine, b: QueueLine): number {
+  return a.share / a.weight - b.share / b.weight || compareHeads(a.lines.peek(), b.lines.peek()) || compareText(a.name, b.name)
+}
+
+/** Priority first, then the oldest job, then its id. */
+function compareLines(a: ClassLine, b: ClassLine): number {
+  return b.jobClass.priority - a.jobClass.priority || compareHeads(a, b)
+}
+
+function compareHeads(a: ClassLine | undefined, b: ClassLine | undefined): number {
+  if (a?.head === undefined || b?.head === undefined) return 0
+  return a.head.submittedAt - b.head.submittedAt || compareText(a.head.id, b.head.id)
+}
+
+/** Places the next job of a queue, or finds that its first class can have nothing more in this pass. */
+function serve(queue: QueueLine, fleet: Fleet, vacancies: Vacancies): Step | undefined {
+  const line = queue.lines.pop()
+  if (line?.head === undefined) return undefined
+  if (queue.running >= queue.limit) {
+    line.stopped = 'queueLimit'
+    return undefined
+  }
+  const { jobClass, head } = line
+  const place = vacancyOf(line, vacancies).best(head.avoidHosts)
+  if (place === undefined) {
+    line.stopped = 'noCapacity'
+    return undefined
+  }
+  takeRoom(place, jobClass, true)
+  queue.running += 1
+  queue.share += shareOf(jobClass.shape, jobClass.engine, fleet.totals)
+  line.placed += 1
+  line.head = line.rest.next().value
+  if (line.head !== undefined) queue.lines.push(line)
+  const why = `least loaded of ${line.fit.withLabels} matching hosts`
+  return {
+    kind: 'assign',
+    jobId: head.id,
+    jobGeneration: head.generation,
+    hostId: place.host.id,
+    hostGeneration: place.host.generation,
+    why,
+  }
+}
+
+function vacancyOf(line: ClassLine, vacancies: Vacancies): Vacancy {
+  line.vacancy ??= vacancies.of(line.fit.usable, line.jobClass)
+  return line.vacancy
+}
+
+/**
+ * Small jobs could keep a large one waiting for ever, since each gap is filled at once. When the first job of a queue waited for
+ * `holdAfter`, the usable host that is nearest to having room gets nothing new until the job fits. Its load then only falls,
+ * so that the next passes choose it again. At most one host per queue is held.
+ */
+function holdHost(queue: QueueLine, moment: Moment, vacancies: Vacancies): void {
+  const line = queue.lines.peek()
+  if (line?.head === undefined || queue.running >= queue.limit) return
+  const dueAt = Math.max(line.head.submittedAt, line.head.notBefore) + moment.spec.limits.holdAfter
+  moment.horizon.note(dueAt)
+  if (moment.now < dueAt || vacancyOf(line, vacancies).best([]) !== undefined) return
+  const nearest = leastLoaded(line)
+  if (nearest === null) return
+  nearest.heldFor = line.jobClass.key
+  line.hold = nearest
+}
+
+function leastLoaded(line: ClassLine): Place | null {
+  const { engine } = line.jobClass
+  let least: { readonly place: Place; readonly load: number } | null = null
+  for (const group of line.fit.usable) {
+    for (const place of group.open) {
+      if (place.heldFor !== null) continue
+      const load = loadOf(place, engine)
+      if (least === null || load < least.load || (load === least.load && place.index < least.place.index)) least = { place, load }
+    }
+  }
+  return least?.place ?? null
+}
+
+/** Open hosts of a line that have room and are kept free for another class. */
+export function heldPlaces(line: ClassLine): Place[] {
+  const { fit, jobClass } = line
+  return fit.usable.flatMap((group) => group.open.filter((place) => isHeldFromIt(place, jobClass)))
+}
+
+function isHeldFromIt(place: Place, jobClass: JobClass): boolean {
+  return place.heldFor !== null && place.heldFor !== jobClass.key && lacking(place, jobClass) === null
+}

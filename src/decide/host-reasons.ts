@@ -1,0 +1,154 @@
+import { formatDuration, type Instant } from '../model/instant.ts'
+import type { Waiting, WaitingCode } from '../model/plan.ts'
+import { isFailing, isLost, type Fleet, type Moment, type Place } from './fleet.ts'
+import { lostAt } from './silence.ts'
+
+/** What stands in the way at one host: said once, for the host itself and for the jobs that wait for it. */
+export interface Reason {
+  readonly message: string
+  readonly cure: string
+  readonly since: Instant
+}
+
+/** At most this many hosts are listed by id; the count has all. */
+export const hostsListed = 20
+
+/** Why nothing new is placed on a host, whatever the job. */
+export function closedReason(place: Place, code: WaitingCode, moment: Moment): Reason {
+  const { host } = place
+  const { schedulable } = host
+  switch (code) {
+    case 'hostLost': {
+      const cure = `start the agent on ${host.name} or look at its power and network; cidery host retire ${host.name} gives its jobs to others at once`
+      return { message: `${host.name} has been silent for ${formatDuration(moment.now - place.heardAt)}`, cure, since: place.heardAt }
+    }
+    case 'hostQuarantined':
+      return schedulable.kind === 'quarantined'
+        ? { message: `${host.name} is in quarantine: ${schedulable.reason}`, cure: schedulable.cure, since: schedulable.at }
+        : { ...quarantineText(place), since: moment.now }
+    case 'hostCordoned':
+      return cordonReason(place, moment)
+    case 'draining':
+      return drainReason(place, moment)
+    case 'operationBusy':
+      return operationReason(place, moment)
+    default:
+      return staleReason(place)
+  }
+}
+
+function cordonReason(place: Place, moment: Moment): Reason {
+  const { name, schedulable } = place.host
+  const note = schedulable.kind === 'cordoned' ? `${schedulable.by}${quoted(schedulable.reason)}` : 'a person'
+  const since = schedulable.kind === 'cordoned' ? schedulable.at : moment.now
+  return { message: `${name} is cordoned by ${note}`, cure: `cidery host uncordon ${name}`, since }
+}
+
+function operationReason(place: Place, moment: Moment): Reason {
+  const { operation, host } = place
+  const message = `${host.name} takes no jobs until its ${operation?.request.kind ?? 'operation'} is over`
+  return { message, cure: `wait for it, or cidery host show ${host.name}`, since: operation?.requestedAt ?? moment.now }
+}
+
+function staleReason(place: Place): Reason {
+  const { host } = place
+  const cure = `cidery host show ${host.name}; when its agent does not run, start it there`
+  if (host.facts === null || host.state === 'enrolled')
+    return { message: `${host.name} has not reported what it has`, cure, since: host.enrolledAt }
+  return { message: `${host.name} missed a sync`, cure, since: place.heardAt }
+}
+
+function drainReason(place: Place, moment: Moment): Reason {
+  const { host } = place
+  const { schedulable } = host
+  const since = schedulable.kind === 'draining' ? schedulable.at : moment.now
+  const deadline = schedulable.kind === 'draining' ? schedulable.deadline : null
+  const left = deadline === null ? '' : `, at most ${formatDuration(Math.max(0, deadline - moment.now))} more`
+  const running = place.attempts === 0 ? 'nothing runs there any more' : `${counted(place.attempts, 'attempt')} still there${left}`
+  return { message: `${host.name} is draining: ${running}`, cure: `cidery host uncordon ${host.name}`, since }
+}
+
+/** Why cidery puts a host into quarantine, and how it gets out. */
+export function quarantineText(place: Place): { readonly message: string; readonly cure: string } {
+  const { host } = place
+  const message = `${counted(host.failureStreak, 'attempt')} in a row failed there for a fault of the infrastructure`
+  return {
+    message,
+    cure: `look at the last failures with cidery host show ${host.name}, repair it, then cidery host uncordon ${host.name}`,
+  }
+}
+
+/** Entries for hosts that take no new jobs, and for hosts that are not ready for anything. */
+export function hostWaiting(moment: Moment, fleet: Fleet): Waiting[] {
+  const waiting: Waiting[] = []
+  for (const group of fleet.groups) {
+    for (const [code, places] of group.closed) {
+      for (const place of places) waiting.push(hostEntry(place, code, closedReason(place, code, moment)))
+    }
+    for (const place of group.open) {
+      const reason = unreadyReason(place)
+      if (reason !== null) waiting.push(hostEntry(place, reason.code, { ...reason, since: place.view.factsAt }))
+    }
+  }
+  return waiting
+}
+
+function hostEntry(place: Place, code: WaitingCode, reason: Reason): Waiting {
+  return { subject: `host/${place.host.id}`, code, ...pick(reason), hosts: [place.host.id], hostCount: 1, jobCount: place.attempts }
+}
+
+function pick(reason: Reason): Reason {
+  return { message: reason.message, cure: reason.cure, since: reason.since }
+}
+
+/** A host without one engine that is ready for something is not in use, and says why. */
+function unreadyReason(place: Place): { code: WaitingCode; message: string; cure: string } | null {
+  const { host, view } = place
+  const cure = `cidery host show ${host.name}`
+  if (view.pool === undefined) {
+    const message = `${host.name} belongs to pool ${view.poolName}, which is not in the spec`
+    return { code: 'noMatch', message, cure: `add pools.${view.poolName} to cidery.yaml and run cidery apply` }
+  }
+  if (view.engines.size === 0) {
+    return { code: 'engineUnsupported', message: `${host.name} has no engine that pool ${view.poolName} offers`, cure }
+  }
+  let firstProblem: string | null = null
+  for (const [name, engine] of view.engines) {
+    const verdicts = [...engine.verdicts.values()]
+    if (engine.facts.ok && verdicts.some((verdict) => verdict.state === 'ready')) return null
+    firstProblem ??= `${name}: ${engineProblem(engine.facts, verdicts)}`
+  }
+  return {
+    code: 'hostNotReady',
+    message: `${host.name} is not ready: ${firstProblem ?? 'nothing was proved'}`,
+    cure: `cidery host probe ${host.name}`,
+  }
+}
+
+function engineProblem(
+  facts: { ok: boolean; problems: readonly string[] },
+  verdicts: readonly { state: string; reason?: string }[],
+): string {
+  if (!facts.ok) return facts.problems[0] ?? 'it does not work there'
+  return verdicts.find((verdict) => verdict.reason !== undefined)?.reason ?? 'it was never probed'
+}
+
+/** When a host that reports will count as lost, and whether it does now. */
+export function lossOf(place: Place, moment: Moment): { readonly lost: boolean; readonly at: Instant } {
+  return { lost: isLost(place, moment), at: lostAt(place.heardAt, moment.world, moment.spec.limits) }
+}
+
+export { isFailing }
+
+/**
+ * A count with its noun.
+ *
+ * @example counted(2, 'host') // '2 hosts'
+ */
+export function counted(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`
+}
+
+function quoted(reason: string): string {
+  return reason === '' ? '' : ` ("${reason}")`
+}

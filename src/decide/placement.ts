@@ -1,0 +1,24 @@
+import type { Step, Waiting } from '../model/plan.ts'
+import { classWaiting } from './class-reasons.ts'
+import { fillFleet } from './filling.ts'
+import { surveyFleet, type Fleet, type Moment } from './fleet.ts'
+import { createMatcher } from './matching.ts'
+
+export interface Decided {
+  readonly steps: readonly Step[]
+  readonly waiting: readonly Waiting[]
+}
+
+/**
+ * Places queued jobs on hosts, and says for every class with jobs left over why they wait.
+ *
+ * A host is usable for a class when its pool serves the queue, the engine works there with the wanted network and enforceable limits, its labels
+ * match, image and proofs are fresh, and nothing keeps jobs away. Among usable hosts with room the least loaded is taken: load is the largest of
+ * slots, CPU, memory and disk in use, each as a part of what the host has.
+ */
+export function decidePlacement(moment: Moment, fleet: Fleet): Decided {
+  const { steps, lines } = fillFleet(moment, fleet, createMatcher(moment, fleet))
+  return { steps, waiting: lines.flatMap((line) => classWaiting(line, moment, fleet)) }
+}
+
+export { surveyFleet }
