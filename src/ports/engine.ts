@@ -86,3 +86,9 @@ export interface Engine {
 export interface SnapshottingEngine extends Engine {
   snapshot(id: string, name: string): Promise<void>
 }
+
+/** An engine whose sandboxes are accounts of the host: one can be removed by its name, also when nothing else is known of it. */
+export interface AccountCleaner extends Engine {
+  /** FORBIDDEN for a name outside the engine's own prefix and UIDs, NOT_FOUND when there is none. */
+  clean(account: string): Promise<SweepReport>
+}

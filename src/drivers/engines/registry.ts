@@ -1,0 +1,5 @@
+import type { MakeEngine } from './make-engine.ts'
+import { makeUserEngine } from './user/index.ts'
+
+/** Every way to isolate a job. A new kind is one folder and one line here. */
+export const engines = { user: makeUserEngine } satisfies Record<string, MakeEngine>

@@ -1,0 +1,209 @@
+import { existsSync } from 'node:fs'
+import { CideryError } from '../../../../model/errors.ts'
+import type { LaunchCommand, SandboxCommand } from '../../../../ports/engine.ts'
+import { findProgram, program } from '../../commands.ts'
+import { carryEnvironment, enteringWords } from '../entering.ts'
+import type { Booted, FoundAccount, Isolation, IsolationFacts, Paths, Removed } from '../isolation.ts'
+import type { SandboxRecord } from '../record.ts'
+import type { UserEngineConfig } from '../settings.ts'
+import { waitUntil } from '../wait.ts'
+import { accountLeft, accounts, addAccount, isOurs, removeAccount, uidIsTaken } from './account.ts'
+import { holdersOf, startHolder } from './boot.ts'
+import { detectCgroups, enforceable, entryFiles, killGroup, makeGroups, remainingGroups, removeGroups } from './cgroups.ts'
+import type { Cgroups } from './cgroups.ts'
+import { connect, interfaceName, links, loopbackOnly, nameService, natProblem, restoreHost, unlink } from './network.ts'
+import { loopMountsWork, makePlace, placeLeft, placeOf, placesPresent, removeEmptyPlaces, removePlace } from './places.ts'
+import { isAlive, processesOf, signalAll } from './process-table.ts'
+import { residueOf, removeResidue } from './residue.ts'
+import { launchScript } from './scripts.ts'
+
+const needed = [
+  'unshare',
+  'nsenter',
+  'setpriv',
+  'mount',
+  'umount',
+  'useradd',
+  'userdel',
+  'groupadd',
+  'groupdel',
+  'flock',
+  'find',
+  'ip',
+] as const
+
+const noPrivileges = ['--clear-groups', '--no-new-privs', '--bounding-set=-all', '--inh-caps=-all', '--ambient-caps=-all'] as const
+
+/** An account, namespaces and control groups for each sandbox; needs Linux and root. */
+export class LinuxAccounts implements Isolation {
+  readonly kind = 'account'
+  readonly notes = []
+  readonly #config: UserEngineConfig
+  readonly #groups: Cgroups
+
+  constructor(config: UserEngineConfig) {
+    this.#config = config
+    this.#groups = detectCgroups()
+  }
+
+  async facts(): Promise<IsolationFacts> {
+    const missing = needed.filter((name) => findProgram(name) === null)
+    const broken = missing.map((name) => `the program ${name} is not installed`)
+    if (!existsSync(this.#config.homeRoot)) broken.push(`the directory ${this.#config.homeRoot} is not there`)
+    if (broken.length > 0) return { networks: [], limits: [], broken, weaker: [] }
+    const [nat, disk] = await Promise.all([natProblem(this.#config), loopMountsWork(this.#config)])
+    const limits = [...enforceable(this.#groups), ...(disk ? (['disk'] as const) : [])]
+    const unlimited = (['cpu', 'memory', 'disk', 'processes'] as const).filter((name) => !limits.includes(name))
+    const weaker = [...(nat === null ? [] : [nat]), ...unlimited.map((name) => `this host cannot limit ${name}`)]
+    return { networks: nat === null ? ['nat', 'host', 'none'] : ['host', 'none'], limits, broken: [], weaker }
+  }
+
+  user(record: SandboxRecord): string {
+    return record.account
+  }
+
+  paths({ home }: SandboxRecord): Paths {
+    return { home, work: `${home}/work`, temporary: `${home}/tmp`, secrets: '/run/cidery/secrets' }
+  }
+
+  async uidIsUsed(uid: number, wrapped: boolean): Promise<boolean> {
+    if (await uidIsTaken(uid)) return true
+    // Before the first wrap nobody had this UID; after it, the host is searched for what an earlier owner may have left.
+    if (!wrapped) return false
+    return processesOf(uid).length > 0 || (await residueOf({ uid, account: '', id: '' } as SandboxRecord)).length > 0
+  }
+
+  async build(record: SandboxRecord): Promise<void> {
+    await addAccount(this.#config, { name: record.account, uid: record.uid }, record.home)
+    await makePlace(this.#config, record)
+  }
+
+  async boot(record: SandboxRecord, underLock: <T>(work: () => Promise<T>) => Promise<T>): Promise<Booted> {
+    const place = placeOf(this.#config, record.account)
+    const names = nameService(this.#config, record.network)
+    // A holder that a crash left without a record would keep the place mounted.
+    await this.end(record, 0)
+    const notes = this.#limit(record)
+    const { holder, weak } = await startHolder({
+      placeDirectory: place.directory,
+      image: existsSync(place.image) ? place.image : null,
+      home: record.home,
+      homeRoot: this.#config.homeRoot,
+      uid: record.uid,
+      sharedMemoryMiB: Math.max(16, Math.floor(record.shape.memoryMiB / 2)),
+      resolvConf: names.text,
+      resolvConfPath: names.path,
+      hiddenDirs: [this.#config.stateDir, ...this.#config.hiddenDirs],
+      ownNetwork: record.network !== 'host',
+    })
+    try {
+      if (record.network === 'nat') await underLock(() => connect(this.#config, record, holder))
+      if (record.network === 'none') await loopbackOnly(holder)
+    } catch (error) {
+      signalAll([{ pid: holder.pid, command: 'sh' }], 'SIGKILL')
+      throw error
+    }
+    if (weak !== '') notes.push(`could not be made read-only: ${weak}`)
+    if (record.network === 'nat' && names.resolvers.length === 0)
+      notes.push('names do not resolve: the name server of this host is only on its loopback')
+    if (record.network === 'host') notes.push('the network of the host is shared: its loopback and its neighbours can be reached')
+    return { holder, notes }
+  }
+
+  #limit(record: SandboxRecord): string[] {
+    try {
+      makeGroups(this.#groups, record, this.#config.maxProcesses)
+      return []
+    } catch (cause) {
+      if (record.limits === 'enforced')
+        throw new CideryError('ENGINE_FAILED', `the limits of ${record.account} could not be set`, { cause })
+      return ['limits of CPU, memory and processes are not enforced']
+    }
+  }
+
+  isUp({ holder }: SandboxRecord): boolean {
+    return holder !== null && isAlive(holder)
+  }
+
+  launch(record: SandboxRecord, command: SandboxCommand): LaunchCommand {
+    const { holder, uid, network, home } = record
+    if (holder === null) throw new CideryError('CONFLICT', `the sandbox ${record.id} is not running`)
+    const spaces = ['-m', '-p', '-i', '-u', ...(network === 'host' ? [] : ['-n'])]
+    const enter = [program('nsenter'), '-t', String(holder.pid), ...spaces]
+    const drop = [program('setpriv'), '--reuid', String(uid), '--regid', String(uid), ...noPrivileges]
+    const groups = entryFiles(this.#groups, record).filter((path) => existsSync(path))
+    const guard = ['-c', launchScript, 'cidery-launch', String(holder.pid), holder.startTime, ...groups, '--'] as const
+    return {
+      argv: ['/bin/sh', ...guard, ...enter, ...drop, ...enteringWords(command, `${home}/work`)],
+      env: carryEnvironment(command.env),
+      cwd: '/',
+    }
+  }
+
+  async end(record: SandboxRecord, graceMs: number): Promise<number> {
+    const { uid, account } = record
+    const place = placeOf(this.#config, account).directory
+    const found = processesOf(uid)
+    if (found.length > 0 && graceMs > 0) {
+      signalAll(found, 'SIGTERM')
+      await waitUntil(() => processesOf(uid).length === 0, graceMs)
+    }
+    // Process 1 takes its whole namespace along; the group takes what waits outside; the scan takes what was never inside.
+    signalAll(holdersOf(place), 'SIGKILL')
+    killGroup(this.#groups, account)
+    await waitUntil(() => {
+      const left = processesOf(uid)
+      signalAll(left, 'SIGKILL')
+      return left.length === 0 && holdersOf(place).length === 0
+    }, 10_000)
+    return found.length
+  }
+
+  async clean(record: SandboxRecord): Promise<Removed> {
+    const processes = await this.end(record, 0)
+    const name = interfaceName(this.#config, record.uid)
+    if (!(await waitUntil(() => !links(this.#config).includes(name), 200))) await unlink(name)
+    await removeResidue(record)
+    const bytes = await removePlace(this.#config, record.account)
+    await removeGroups(this.#groups, record.account)
+    const owned = await this.residue(record)
+    // The account goes last: as long as its name is there, whatever is left has an owner that a person can read.
+    if (owned.every((thing) => /^(?:account|group) /.test(thing)))
+      await removeAccount(this.#config, { name: record.account, uid: record.uid })
+    return { processes, bytes }
+  }
+
+  async residue(record: SandboxRecord): Promise<readonly string[]> {
+    const { uid, account } = record
+    return [
+      ...[...processesOf(uid), ...holdersOf(placeOf(this.#config, account).directory)].map(
+        ({ pid, command }) => `process ${pid} ${command}`,
+      ),
+      ...(await residueOf(record)),
+      ...placeLeft(this.#config, account),
+      ...remainingGroups(this.#groups, account).map((path) => `control group ${path}`),
+      ...links(this.#config)
+        .filter((name) => name === interfaceName(this.#config, uid))
+        .map((name) => `network link ${name}`),
+      ...accountLeft({ name: account, uid }),
+    ]
+  }
+
+  accounts(): Promise<readonly FoundAccount[]> {
+    return Promise.resolve(accounts().filter((account) => isOurs(this.#config, account)))
+  }
+
+  strays(known: ReadonlySet<string>): Promise<readonly string[]> {
+    return Promise.resolve(placesPresent(this.#config).filter((name) => !known.has(name)))
+  }
+
+  async removeStray(name: string): Promise<void> {
+    await removePlace(this.#config, name)
+    await removeGroups(this.#groups, name)
+  }
+
+  async restoreHost(): Promise<void> {
+    removeEmptyPlaces(this.#config)
+    await restoreHost(this.#config)
+  }
+}

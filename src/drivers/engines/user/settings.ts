@@ -1,0 +1,68 @@
+import { CideryError } from '../../../model/errors.ts'
+import type { EngineSettings } from '../make-engine.ts'
+
+/** Settings of the `user` engine. Two engines on one host must differ in all of prefix, UIDs, network and state directory. */
+export interface UserEngineSettings extends EngineSettings {
+  /** First characters of every account's name. */
+  readonly prefix?: string
+  /** UIDs that belong to this engine alone, both ends included. */
+  readonly uidRange?: readonly [first: number, last: number]
+  /** IPv4 addresses for `nat`, four for each sandbox. */
+  readonly netRange?: string
+  /** Where homes appear inside a sandbox; hidden is what else is there. */
+  readonly homeRoot?: string
+  /** Processes and threads that one sandbox may have. */
+  readonly maxProcesses?: number
+  /** Name servers for `nat` where the host's own list names only loopback. */
+  readonly resolvers?: readonly string[]
+  /** `directory` forces the weak isolation that is used without root. */
+  readonly isolation?: 'account' | 'directory'
+  /** Program and words run after each sandbox is gone, for example to drop caches. Its failure is reported, never fatal. */
+  readonly afterSandbox?: readonly [string, ...string[]]
+}
+
+export interface UserEngineConfig {
+  readonly stateDir: string
+  readonly hiddenDirs: readonly string[]
+  readonly slots: number | undefined
+  readonly prefix: string
+  readonly firstUid: number
+  readonly lastUid: number
+  readonly netRange: string
+  readonly homeRoot: string
+  readonly maxProcesses: number
+  readonly resolvers: readonly string[]
+  readonly isolation: 'account' | 'directory' | undefined
+  readonly afterSandbox: readonly [string, ...string[]] | undefined
+}
+
+/** Fills in defaults and refuses settings that could reach a person's account (INVALID_INPUT). */
+export function readSettings(settings: UserEngineSettings): UserEngineConfig {
+  const [firstUid, lastUid] = settings.uidRange ?? [600_000, 665_535]
+  const prefix = settings.prefix ?? 'bk-'
+  // Interface names have 15 characters at most: prefix and UID must fit.
+  if (!/^[a-z][a-z0-9]{0,6}-$/.test(prefix)) {
+    throw new CideryError('INVALID_INPUT', `the account prefix ${JSON.stringify(prefix)} cannot be used`, {
+      hint: 'use 1–7 letters and digits and a dash, such as bk-',
+    })
+  }
+  if (!(firstUid >= 60_001 && lastUid > firstUid && lastUid < 9_999_999)) {
+    throw new CideryError('INVALID_INPUT', `the UID range ${firstUid}–${lastUid} cannot be used`, {
+      hint: 'use a range above 60000, where no person has an account',
+    })
+  }
+  return {
+    stateDir: settings.stateDir,
+    hiddenDirs: settings.hiddenDirs ?? [],
+    slots: settings.slots,
+    prefix,
+    firstUid,
+    lastUid,
+    netRange: settings.netRange ?? '198.18.0.0/16',
+    homeRoot: settings.homeRoot ?? '/home',
+    maxProcesses: settings.maxProcesses ?? 4096,
+    resolvers: settings.resolvers ?? [],
+    isolation: settings.isolation,
+    afterSandbox: settings.afterSandbox,
+  }
+}
