@@ -58,6 +58,8 @@ interface Inside {
   readonly shape?: Readonly<Record<string, z.ZodType>>
   readonly innerType?: z.ZodType
   readonly valueType?: z.ZodType
+  readonly keyType?: z.ZodType
+  readonly entries?: Readonly<Record<string, string | number>>
   readonly element?: z.ZodType
   readonly in?: z.ZodType
   readonly getter?: () => z.ZodType
@@ -79,7 +81,9 @@ export function fieldsAt(schema: z.ZodType, path: readonly PropertyKey[]): reado
     if (next === undefined) return []
     at = unwrapped(next)
   }
-  return Object.keys((at.def as Inside).shape ?? {})
+  const { shape, keyType } = at.def as Inside
+  const keys = keyType === undefined ? {} : ((unwrapped(keyType).def as Inside).entries ?? {})
+  return [...Object.keys(shape ?? {}), ...Object.values(keys).map(String)]
 }
 
 /** `; did you mean "hosts"?` for the nearest candidate when it is near enough, else nothing. */

@@ -46,7 +46,7 @@ export async function streamEvents(response: ServerResponse, options: StreamOpti
 }
 
 function textOf(event: SealedEvent): string {
-  return `id: ${event.number}\nevent: ${event.kind}\ndata: ${JSON.stringify(event)}\n\n`
+  return `id: ${event.number}\ndata: ${JSON.stringify(event)}\n\n`
 }
 
 interface Sender {
