@@ -162,21 +162,26 @@ export function labelsKey(labels: Labels): string {
 }
 
 /** Sorts jobs by submission, then id: sixteen digits hold every safe integer. */
-function lineKey(job: { readonly id: string; readonly submittedAt: Instant }): string {
+export function lineKey(job: { readonly id: string; readonly submittedAt: Instant }): string {
   return `${String(Math.max(0, Math.floor(job.submittedAt))).padStart(16, '0')}/${job.id}`
 }
 
 /** Whether a pass has to look at this job by itself before it may place it. */
-function isSpecial(job: LiveJob): boolean {
+export function isSpecial(job: LiveJob): boolean {
   return job.cancelRequested !== null || job.notBefore > job.submittedAt || job.attempts.length > 0
+}
+
+/** What a class keeps of a job that waits in it. */
+export function queuedJob(job: LiveJob): QueuedJob {
+  const { id, submittedAt, generation, notBefore, avoidHosts } = job
+  return { id, submittedAt, generation, notBefore, avoidHosts, cancelRequested: job.cancelRequested !== null }
 }
 
 function withQueued(classes: World['classes'], job: LiveJob): World['classes'] {
   const { classKey: key, queue, engine, image, labels, shape, network, priority } = job
   const none = emptySorted<QueuedJob>()
   const before = classes.get(key) ?? { key, queue, engine, image, labels, shape, network, priority, jobs: none, special: none }
-  const { id, submittedAt, generation, notBefore, avoidHosts } = job
-  const queued: QueuedJob = { id, submittedAt, generation, notBefore, avoidHosts, cancelRequested: job.cancelRequested !== null }
+  const queued = queuedJob(job)
   const line = lineKey(job)
   const special = isSpecial(job) ? withEntry(before.special, line, queued) : before.special
   return withEntry(classes, key, { ...before, jobs: withEntry(before.jobs, line, queued), special })
