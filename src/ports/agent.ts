@@ -1,5 +1,29 @@
-import type { EnrolRequest, EnrolResponse, SyncRequest, SyncResponse } from '../model/sync.ts'
 import type { HostFacts } from '../model/host.ts'
+import type { EngineName } from '../model/job.ts'
+import type { EnrolRequest, EnrolResponse, SyncRequest, SyncResponse } from '../model/sync.ts'
+import type { Engine } from './engine.ts'
+import type { Log } from './log.ts'
+import type { SourceMirrors } from './mirrors.ts'
+import type { Processes } from './processes.ts'
+import type { Ids, Random } from './random.ts'
+import type { Supervisors } from './supervisors.ts'
+import type { Clock, Timers } from './time.ts'
+
+/** All that an agent needs from outside; `main/agent.ts` wires the real ones, tests bring fakes. */
+export interface AgentPorts {
+  readonly clock: Clock
+  readonly timers: Timers
+  readonly random: Random
+  readonly ids: Ids
+  readonly link: ControllerLink
+  readonly engines: ReadonlyMap<EngineName, Engine>
+  readonly supervisors: Supervisors
+  readonly journal: AgentJournal
+  readonly probe: HostProbe
+  readonly processes: Processes
+  readonly mirrors: SourceMirrors
+  readonly log: Log
+}
 
 /** The agent's way to its controller. Errors are CideryErrors: UNREACHABLE, UNAUTHENTICATED, FORBIDDEN, AGENT_TOO_OLD, …. */
 export interface ControllerLink {
@@ -24,10 +48,12 @@ export interface ControllerLink {
 
 /** Bytes both ways between a person's terminal and a process inside a sandbox. */
 export interface StreamPeer {
-  onInput(bytes: Uint8Array): void
+  /** Resolves when more can be taken: until then nothing more is read from the other side. */
+  onInput(bytes: Uint8Array): Promise<void>
   onResize(columns: number, rows: number): void
   onClosed(): void
-  start(output: { write(bytes: Uint8Array): void; exit(code: number | null, signal: number | null): void }): void
+  /** `write` resolves when the other side can take more. */
+  start(output: { write(bytes: Uint8Array): Promise<void>; exit(code: number | null, signal: number | null): void }): void
 }
 
 /** What the agent remembers across its own death; each write is durable and atomic. */
@@ -53,8 +79,14 @@ export interface AgentIdentity {
   readonly nextKey: string | null
 }
 
+/** The part of a host's facts that the machine itself tells. */
+export type MachineFacts = Pick<
+  HostFacts,
+  'hostname' | 'os' | 'osVersion' | 'arch' | 'capacity' | 'free' | 'load1' | 'diskUsed' | 'memoryFree' | 'network' | 'problems'
+>
+
 /** A look at the machine. */
 export interface HostProbe {
   bootId(): Promise<string>
-  facts(): Promise<Omit<HostFacts, 'engines' | 'images' | 'readiness' | 'sandboxes' | 'clockSkewMs'>>
+  facts(): Promise<MachineFacts>
 }

@@ -23,7 +23,8 @@ export interface StartedProcess {
   readonly ended: Promise<ProcessEnd>
   /** Last 4 KiB of standard error so far. */
   errorTail(): string
-  write(bytes: Uint8Array): void
+  /** Resolves when it can take more, or when it takes no more at all. */
+  write(bytes: Uint8Array): Promise<void>
   closeInput(): void
   /** TERM to all of its group and session, KILL after `graceMs`; resolves when none is left. Idempotent. */
   stop(graceMs: number): Promise<void>

@@ -1,0 +1,296 @@
+import type { Contact } from '../act/agent/attempt-record.ts'
+import type { AttemptSurroundings } from '../act/agent/attempt.ts'
+import { messageOf } from '../act/agent/outcome.ts'
+import { CideryError } from '../model/errors.ts'
+import type { HostFacts } from '../model/host.ts'
+import { second } from '../model/instant.ts'
+import { defaultSpec } from '../model/spec.ts'
+import type { AgentSettings, SyncResponse } from '../model/sync.ts'
+import { judgeHealth, type AgentHealth } from '../observe/agent/health.ts'
+import type { AgentPorts } from '../ports/agent.ts'
+import { attemptBoard } from './agent/attempts.ts'
+import { factsBoard } from './agent/facts.ts'
+import type { Keyring } from './agent/keyring.ts'
+import { operationBoard } from './agent/operations.ts'
+import { readinessBoard } from './agent/readiness.ts'
+import { residueOf } from './agent/residue.ts'
+import { sandboxBoard } from './agent/sandboxes.ts'
+import { streamBoard } from './agent/streams.ts'
+import { syncLoop, type Reports, type SyncTiming } from './agent/sync.ts'
+
+export interface AgentLoopOptions {
+  readonly agentVersion: string
+  readonly bootId: string
+  /** New at each start. */
+  readonly instanceId: string
+  readonly os: HostFacts['os']
+  readonly keyring: Keyring
+  /** Addresses of controllers, out of reach for jobs behind `nat`. */
+  readonly blockedAddresses: readonly string[]
+  /** Words that restart the machine; null: an operation that asks for it is refused. */
+  readonly rebootCommand: readonly [string, ...string[]] | null
+  readonly hostEnvironment: Readonly<Record<string, string>>
+  /** Prove at start and again when due that sandboxes boot. */
+  readonly bootProbes: boolean
+}
+
+export type AgentEnd = 'stopped' | 'restart'
+
+export interface AgentLoop {
+  /** Resolves when the agent ended: told to stop, or asked by an operation to restart. Jobs go on under their supervisors. */
+  readonly ended: Promise<AgentEnd>
+  stop(): Promise<void>
+  health(): AgentHealth
+  /** Whether this host is in sync with a controller, for those who wait for it. */
+  online(): boolean
+}
+
+const tickMs = second
+
+/** What holds until a controller said otherwise: the defaults of a fresh spec. */
+export const defaultAgentSettings: AgentSettings = {
+  attemptLeaseMs: defaultSpec.limits.attemptLease,
+  syncPollMs: defaultSpec.limits.syncPoll,
+  cancelGraceMs: defaultSpec.limits.cancelGrace,
+  sweepGraceMs: defaultSpec.limits.sweepGrace,
+  operationGraceMs: defaultSpec.limits.operationGrace,
+  artifactBytes: defaultSpec.limits.artifactBytes,
+  readiness: {
+    checkIntervalMs: defaultSpec.pools['default']?.readiness.checkInterval ?? 0,
+    checkMaxAgeMs: defaultSpec.pools['default']?.readiness.checkMaxAge ?? 0,
+    bootProofMaxAgeMs: defaultSpec.pools['default']?.readiness.bootProofMaxAge ?? 0,
+  },
+  engines: {},
+  images: [],
+}
+
+/**
+ * Runs the agent over its host: observes it, takes in what the controller wants, carries that out, and reports. Takes up what an earlier agent
+ * left in the journal first, and removes sandboxes that nobody owns.
+ */
+export async function startAgentLoop(ports: AgentPorts, options: AgentLoopOptions): Promise<AgentLoop> {
+  const { clock, timers, journal, log } = ports
+  const { bootId, instanceId, os, blockedAddresses, keyring } = options
+  const control = new AbortController()
+  const stopping = control.signal
+  let end: AgentEnd = 'stopped'
+  let settings = defaultAgentSettings
+  let seen = await journal.seen()
+  let knowsDesired = false
+  let clockSkewMs: number | null = null
+  let lastContact = clock.steady()
+  let lastTick = clock.steady()
+  let checkpoint = 0
+  let answering: Promise<void> = Promise.resolve()
+
+  const wake = (): void => sync.wake()
+  const residue = residueOf(ports, wake)
+  const around: AttemptSurroundings = {
+    ports,
+    os,
+    bootId,
+    blockedAddresses,
+    stopping,
+    settings: () => settings,
+    correctedNow: () => clock.now() - (clockSkewMs ?? 0),
+    onChange: wake,
+    onBoot: (engine, image, proof) => readiness.booted(engine, image, proof),
+    onResidue: (left) => residue.add(left),
+  }
+  const attempts = attemptBoard(around)
+  const sandboxes = sandboxBoard({
+    ports,
+    blockedAddresses,
+    settings: () => settings,
+    silentMs: () => clock.steady() - lastContact,
+    operating: () => operations.busy(),
+    onChange: wake,
+  })
+  const readiness = readinessBoard({
+    ports,
+    blockedAddresses,
+    residue,
+    stopping,
+    settings: () => settings,
+    idle: () => attempts.live() === 0,
+    hasImages: (engine) => facts.engine(engine)?.capabilities.images ?? false,
+    onChange: () => void facts.look(),
+  })
+  const facts = factsBoard({
+    ports,
+    stopping,
+    agentVersion: options.agentVersion,
+    readiness: () => readiness.all(),
+    images: () => [],
+    residue: () => residue.byEngine(),
+    clockSkewMs: () => clockSkewMs,
+    onChange: wake,
+  })
+  const owners = (): ReadonlySet<string> => new Set([...attempts.owners(), ...sandboxes.owners(), ...readiness.owners()])
+  const operations = operationBoard({
+    ports,
+    bootId,
+    instanceId,
+    stopping,
+    sandboxes,
+    owners,
+    rebootCommand: options.rebootCommand,
+    hostEnvironment: options.hostEnvironment,
+    settings: () => settings,
+    liveAttempts: () => attempts.live(),
+    proveAll: () => readiness.proveAll(),
+    onRestart: () => finish('restart'),
+    onChange: wake,
+  })
+  const streams = streamBoard(ports)
+  const sync = syncLoop({
+    ports,
+    agentVersion: options.agentVersion,
+    bootId,
+    instanceId,
+    stopping,
+    pollMs: () => settings.syncPollMs,
+    // An agent that just started has its attempts from the journal, but neither settings nor streams: it asks for all of it.
+    seen: () => (knowsDesired ? seen : { epoch: seen.epoch, generation: 0 }),
+    hasNews: () => attempts.hasNews() || operations.hasNews() || sandboxes.hasNews() || facts.news() !== null,
+    reports: (all) => ({
+      facts: facts.news(),
+      attempts: [...attempts.reports(all)],
+      operations: [...operations.reports(all)],
+      sandboxes: [...sandboxes.reports()],
+    }),
+    onSent(reports: Reports) {
+      attempts.sent(reports.attempts)
+      operations.sent(reports.operations)
+      sandboxes.sent(reports.sandboxes)
+      if (reports.facts !== null) facts.sent(reports.facts)
+    },
+    onAnswer(answer, timing) {
+      // Answers of two requests in flight are taken in one after the other.
+      const taken = answering.then(() => takeIn(answer, timing))
+      answering = taken.catch(() => {
+        // Thrown to the request that brought it.
+      })
+      return taken
+    },
+    onRefused: () => keyring.refused(),
+    presentKey: () => keyring.present(),
+  })
+
+  async function takeIn(answer: SyncResponse, timing: SyncTiming): Promise<void> {
+    if (answer.epoch < seen.epoch) {
+      throw new CideryError('STALE_EPOCH', `the controller of epoch ${answer.epoch} answered after one of epoch ${seen.epoch}`)
+    }
+    if (timing.parkedMs === 0) clockSkewMs = Math.round((timing.sentWall + timing.answeredWall) / 2 - answer.controllerTime)
+    lastContact = Math.max(lastContact, timing.sentSteady)
+    // The controller counts the lease from when the request came in, which was no earlier than it was sent.
+    const contact = { steady: timing.sentSteady, wall: timing.sentWall, bootId }
+    await attempts.heard(contact)
+    await attempts.acknowledge(answer.acknowledged.attempts)
+    await operations.acknowledge(answer.acknowledged.operations)
+    if (answer.wantFacts) facts.ask()
+    noteCheckpoint(answer.checkpoint)
+    await obey(answer, contact)
+    await keyring.accepted(timing.key)
+    if (answer.rotateKey) await rotateKey()
+  }
+
+  async function obey(answer: SyncResponse, contact: Contact): Promise<void> {
+    const { desired } = answer
+    const older = answer.epoch === seen.epoch && answer.generation < seen.generation
+    if (older && desired !== null)
+      log.warn('an older wish of the controller is refused', { generation: answer.generation, seen: seen.generation })
+    if (desired !== null && !older) {
+      settings = desired.settings
+      await attempts.apply(desired.attempts, contact, true)
+      await operations.apply(desired.operations)
+      await sandboxes.apply(desired.sandboxes)
+      streams.apply(desired.streams)
+      knowsDesired = true
+    }
+    if (!older && (answer.epoch !== seen.epoch || answer.generation !== seen.generation)) {
+      seen = { epoch: answer.epoch, generation: answer.generation }
+      await journal.saveSeen(seen)
+    }
+  }
+
+  async function rotateKey(): Promise<void> {
+    try {
+      await keyring.rotate(ports.link)
+      log.info('a new key was announced')
+    } catch (error) {
+      log.warn('a new key could not be announced; the old one stays', { error: messageOf(error) })
+    }
+  }
+
+  function noteCheckpoint(point: SyncResponse['checkpoint']): void {
+    if (point === null || point.number <= checkpoint) return
+    checkpoint = point.number
+    // In this host's log, so that a journal cut short on the controller shows.
+    log.info('journal checkpoint', { ...point })
+  }
+
+  function finish(how: AgentEnd): void {
+    end = how
+    control.abort(new CideryError('UNAVAILABLE', 'the agent stops'))
+  }
+
+  async function tick(): Promise<void> {
+    for (;;) {
+      await timers.sleep(tickMs, stopping)
+      lastTick = clock.steady()
+      await attempts.checkLeases()
+      await operations.tick()
+      await sandboxes.tick()
+    }
+  }
+
+  async function takeUp(): Promise<void> {
+    await residue.load()
+    await attempts.load()
+    await sandboxes.load()
+    for (const engine of ports.engines.values()) {
+      try {
+        const swept = await engine.sweep(owners())
+        if (swept.sandboxes.length > 0)
+          log.warn('sandboxes that nobody owned were removed', { engine: engine.name, sandboxes: swept.sandboxes })
+        for (const failure of swept.failures) log.error('something could not be swept', { engine: engine.name, failure })
+      } catch (error) {
+        log.error('an engine could not be swept', { engine: engine.name, error: messageOf(error) })
+      }
+    }
+    await operations.load()
+    await facts.look()
+  }
+
+  async function work(): Promise<AgentEnd> {
+    const parts = [sync.run(), tick(), facts.run(), ...(options.bootProbes ? [readiness.run()] : [])]
+    try {
+      await Promise.all(parts)
+    } catch (error) {
+      if (!stopping.aborted) log.error('a part of the agent broke; the agent stops', { error: messageOf(error) })
+      if (!stopping.aborted) finish('restart')
+    }
+    await Promise.allSettled([...parts, attempts.settled(), operations.settled(), streams.settled()])
+    return end
+  }
+
+  await takeUp()
+  const ended = work()
+  return {
+    ended,
+    async stop() {
+      finish('stopped')
+      await ended
+    },
+    health: () =>
+      judgeHealth({
+        facts: facts.latest(),
+        sync: sync.state(),
+        sinceTickMs: clock.steady() - lastTick,
+        tickMs,
+        silentMs: clock.steady() - lastContact,
+      }),
+    online: () => sync.state().online,
+  }
+}

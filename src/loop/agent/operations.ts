@@ -1,0 +1,203 @@
+import { carryOutOperation } from '../../act/agent/carry-out-operation.ts'
+import { OperationRecord, isOver, moved, newOperationRecord } from '../../act/agent/operation.ts'
+import type { OperationChange, OperationSurroundings, OperationTask } from '../../act/agent/operation.ts'
+import { messageOf } from '../../act/agent/outcome.ts'
+import { second } from '../../model/instant.ts'
+import type { OperationState } from '../../model/operation.ts'
+import type { DesiredOperation, OperationReport, SyncResponse } from '../../model/sync.ts'
+
+interface Held {
+  record: OperationRecord
+  readonly kill: AbortController
+  /** On this process's steady clock. */
+  startedAt: number
+  sent: number
+  sentAt: number
+  listed: boolean
+}
+
+const repeatAfter = 5 * second
+const hearWithin = 10 * second
+
+/** The operations asked of this host, one at a time. */
+export interface OperationBoard {
+  load(): Promise<void>
+  apply(desired: readonly DesiredOperation[]): Promise<void>
+  acknowledge(acknowledged: SyncResponse['acknowledged']['operations']): Promise<void>
+  reports(all: boolean): readonly OperationReport[]
+  sent(reports: readonly OperationReport[]): void
+  hasNews(): boolean
+  /** Looks at the limits of what runs. */
+  tick(): Promise<void>
+  /** Whether one is under way. */
+  busy(): boolean
+  settled(): Promise<void>
+}
+
+export function operationBoard(around: OperationSurroundings & { readonly onChange: () => void }): OperationBoard {
+  const { ports, stopping, bootId, instanceId } = around
+  const { journal, clock, timers, log, supervisors } = ports
+  const held = new Map<string, Held>()
+  const running = new Set<Promise<void>>()
+  let writing: Promise<void> = Promise.resolve()
+
+  async function save(entry: Held, record: OperationRecord): Promise<void> {
+    entry.record = record
+    const written = writing.then(() => journal.put('operation', record.id, record))
+    writing = written.catch(() => {
+      // Thrown to who saved.
+    })
+    await written
+  }
+
+  async function move(entry: Held, state: OperationState, change: OperationChange = {}): Promise<void> {
+    await save(entry, moved(entry.record, state, change))
+    log.info('an operation changed', { operation: entry.record.id, kind: entry.record.request.kind, state, reason: entry.record.reason })
+    around.onChange()
+  }
+
+  function start(entry: Held): void {
+    const task: OperationTask = {
+      record: () => entry.record,
+      surroundings: around,
+      move: (state, change) => move(entry, state, change),
+      kill: entry.kill.signal,
+      heard: () => heard(entry),
+    }
+    const work = carryOutOperation(task)
+      .catch((error: unknown) => {
+        if (!stopping.aborted) log.error('an operation broke off', { operation: entry.record.id, error: messageOf(error) })
+      })
+      .finally(() => running.delete(work))
+    running.add(work)
+  }
+
+  async function heard(entry: Held): Promise<void> {
+    for (const until = clock.steady() + hearWithin; entry.record.unheard.length > 0 && clock.steady() < until;) {
+      await timers.sleep(50, stopping)
+    }
+  }
+
+  function current(): Held | undefined {
+    return [...held.values()].find((entry) => !isOver(entry.record))
+  }
+
+  async function reject(desired: DesiredOperation, by: Held): Promise<void> {
+    const { id, request, pid } = by.record
+    const record = newOperationRecord(desired, clock.now(), { bootId, instanceId })
+    const what = request.kind === 'exec' ? `exec: ${request.command.join(' ')}`.slice(0, 300) : request.kind
+    const reason = `operation ${id} (${what}, pid ${pid ?? 'none'}) runs on this host`
+    const entry = add({ ...record, rejected: { by: id, kind: request.kind, pid } })
+    await move(entry, 'SKIPPED', { reason })
+  }
+
+  function add(record: OperationRecord): Held {
+    const startedAt = clock.steady() - Math.max(0, clock.now() - record.startedAt)
+    const entry: Held = { record, kill: new AbortController(), startedAt, sent: -1, sentAt: 0, listed: true }
+    held.set(record.id, entry)
+    return entry
+  }
+
+  async function obey(desired: DesiredOperation): Promise<void> {
+    const known = held.get(desired.id)
+    if (known === undefined) {
+      const busy = current()
+      if (busy !== undefined) return reject(desired, busy)
+      const entry = add(newOperationRecord(desired, clock.now(), { bootId, instanceId }))
+      await journal.put('operation', desired.id, entry.record)
+      start(entry)
+      return
+    }
+    known.listed = true
+    const { warningMs, hardMs } = desired
+    if (known.record.warningMs !== warningMs || known.record.hardMs !== hardMs) await save(known, { ...known.record, warningMs, hardMs })
+    if (desired.want === 'kill' && !known.record.killAsked && !isOver(known.record)) {
+      await save(known, { ...known.record, killAsked: true })
+      await killNow(known, 'asked to be killed')
+    }
+  }
+
+  async function killNow(entry: Held, reason: string): Promise<void> {
+    const { state } = entry.record
+    if (state === 'EXECUTING' || state === 'RUNNING_WARNING' || state === 'TIMEOUT_PENDING') await move(entry, 'KILLING', { reason })
+    entry.kill.abort(new Error(reason))
+  }
+
+  async function forget(entry: Held): Promise<void> {
+    const { id } = entry.record
+    if (entry.listed || !isOver(entry.record) || entry.record.unheard.length > 0) return
+    held.delete(id)
+    if (entry.record.request.kind === 'exec') await supervisors.remove(id)
+    await journal.remove('operation', id)
+  }
+
+  return {
+    async load() {
+      for (const [id, value] of await journal.list('operation')) {
+        const record = OperationRecord.safeParse(value)
+        if (!record.success) {
+          log.error('a record of the journal cannot be read, and is dropped', { operation: id, error: record.error.message })
+          await journal.remove('operation', id)
+          continue
+        }
+        const entry = add(record.data)
+        if (isOver(record.data)) continue
+        if (record.data.killAsked) entry.kill.abort(new Error('asked to be killed'))
+        start(entry)
+      }
+    },
+
+    async apply(desired) {
+      const wanted = new Set(desired.map(({ id }) => id))
+      for (const [id, entry] of held) entry.listed = wanted.has(id)
+      for (const each of desired) await obey(each)
+      for (const entry of held.values()) await forget(entry)
+    },
+
+    async acknowledge(acknowledged) {
+      for (const { id, revision } of acknowledged) {
+        const entry = held.get(id)
+        if (entry === undefined) continue
+        const unheard = entry.record.unheard.filter((report) => report.revision > revision)
+        if (unheard.length !== entry.record.unheard.length) await save(entry, { ...entry.record, unheard })
+        await forget(entry)
+      }
+    },
+
+    reports(all) {
+      return [...held.values()].flatMap((entry) => {
+        const repeat = all && clock.steady() - entry.sentAt >= repeatAfter
+        return entry.record.unheard.filter(({ revision }) => repeat || revision > entry.sent)
+      })
+    },
+
+    sent(reports) {
+      for (const { id, revision } of reports) {
+        const entry = held.get(id)
+        if (entry === undefined) continue
+        entry.sent = Math.max(entry.sent, revision)
+        entry.sentAt = clock.steady()
+      }
+    },
+
+    hasNews: () => [...held.values()].some((entry) => entry.record.unheard.some(({ revision }) => revision > entry.sent)),
+
+    async tick() {
+      for (const entry of held.values()) {
+        const { record } = entry
+        const age = clock.steady() - entry.startedAt
+        if (record.state === 'EXECUTING' && age > record.warningMs) {
+          await move(entry, 'RUNNING_WARNING', { reason: 'runs longer than expected' })
+        }
+        if ((record.state === 'EXECUTING' || record.state === 'RUNNING_WARNING') && age > record.hardMs)
+          await killNow(entry, 'ran longer than its hard limit')
+      }
+    },
+
+    busy: () => current() !== undefined,
+
+    async settled() {
+      while (running.size > 0) await Promise.race([Promise.all(running), timers.sleep(10 * second)])
+    },
+  }
+}

@@ -1,0 +1,185 @@
+import { withDeadline } from '../../act/agent/deadline.ts'
+import { runInside } from '../../act/agent/inside.ts'
+import { messageOf } from '../../act/agent/outcome.ts'
+import { second } from '../../model/instant.ts'
+import type { EngineName } from '../../model/job.ts'
+import type { Proof, Readiness } from '../../model/readiness.ts'
+import type { AgentSettings } from '../../model/sync.ts'
+import { checkEngine, proveBoot, readinessKey } from '../../observe/agent/boot-probe.ts'
+import type { AgentPorts } from '../../ports/agent.ts'
+import type { Engine } from '../../ports/engine.ts'
+import type { Residue } from './residue.ts'
+
+export interface ReadinessOptions {
+  readonly ports: AgentPorts
+  readonly settings: () => AgentSettings
+  readonly blockedAddresses: readonly string[]
+  readonly residue: Residue
+  /** Whether no job runs here: a probe never takes a job's room. */
+  readonly idle: () => boolean
+  /** Whether an engine works on images here. */
+  readonly hasImages: (engine: EngineName) => boolean
+  readonly onChange: () => void
+  readonly stopping: AbortSignal
+}
+
+/** What is known of whether this host can start a job now, kept fresh. */
+export interface ReadinessBoard {
+  /** Checks and proves at start, then whenever something is due. */
+  run(): Promise<void>
+  /** A job's own boot is a proof as good as any. */
+  booted(engine: EngineName, image: string | null, proof: Proof): void
+  /** Proves all engines now, also when a proof is fresh. Waits for a round that is under way. Gives lines for people. */
+  proveAll(): Promise<{ readonly ok: boolean; readonly lines: readonly string[] }>
+  all(): readonly Readiness[]
+  /** Sandboxes of probes under way. */
+  owners(): readonly string[]
+}
+
+/** Checks and probes may wedge with the engine; the round goes on without them. */
+const checkLimit = 60 * second
+const proofLimit = 20 * 60 * second
+/** A proof is repeated when this much of its life is over. */
+const renewAt = 0.7
+/** A failed proof, or a missing one, is tried again after this long, growing with each failure. */
+const retryFirst = 30 * second
+const tick = 5 * second
+
+interface Entry {
+  readiness: Readiness
+  nextCheckAt: number
+  failures: number
+  lastProofAt: number
+}
+
+export function readinessBoard(options: ReadinessOptions): ReadinessBoard {
+  const { ports, stopping } = options
+  const { clock, timers, random, log } = ports
+  const entries = new Map<string, Entry>()
+  const probes = new Set<string>()
+  let round: Promise<unknown> = Promise.resolve()
+
+  /** One round at a time: checks and proofs of an engine never overlap themselves. */
+  function alone<T>(work: () => Promise<T>): Promise<T> {
+    const next = round.then(work)
+    round = next.catch((error: unknown) => {
+      if (!stopping.aborted) log.warn('a readiness round failed', { error: messageOf(error) })
+    })
+    return next
+  }
+
+  function targets(): readonly { readonly engine: Engine; readonly image: string | null }[] {
+    return [...ports.engines.values()].flatMap((engine) => {
+      const images = options.hasImages(engine.name) ? options.settings().images : [null]
+      return images.map((image) => ({ engine, image }))
+    })
+  }
+
+  function entryOf(engine: EngineName, image: string | null): Entry {
+    const key = readinessKey(engine, image)
+    const known = entries.get(key)
+    if (known !== undefined) return known
+    const entry: Entry = {
+      readiness: { engine, image, check: null, boot: null },
+      nextCheckAt: 0,
+      failures: 0,
+      lastProofAt: Number.NEGATIVE_INFINITY,
+    }
+    entries.set(key, entry)
+    return entry
+  }
+
+  function keep(entry: Entry, change: Partial<Readiness>): void {
+    entry.readiness = { ...entry.readiness, ...change }
+    options.onChange()
+  }
+
+  async function check(engine: Engine, image: string | null): Promise<void> {
+    const entry = entryOf(engine.name, image)
+    const { checkIntervalMs } = options.settings().readiness
+    // ±10 %, so that a fleet does not check in step.
+    entry.nextCheckAt = clock.steady() + checkIntervalMs * (0.9 + random.fraction() * 0.2)
+    const late: Proof = { ok: false, at: clock.now(), reason: 'the check took too long' }
+    keep(entry, {
+      check: await withDeadline(timers, checkEngine(ports, engine, image), { ms: checkLimit, what: 'the check' }).catch(() => late),
+    })
+  }
+
+  async function prove(engine: Engine, image: string | null): Promise<Proof> {
+    const entry = entryOf(engine.name, image)
+    const id = ports.ids.next('sbx')
+    probes.add(id)
+    try {
+      const limits = options.settings().engines[engine.name]?.limits ?? 'enforced'
+      const { blockedAddresses } = options
+      const proving = proveBoot(ports, { engine, image, id, limits, blockedAddresses, signal: stopping }, runTrue)
+      const proof = await withDeadline(timers, proving, { ms: proofLimit, what: 'the boot probe' }).catch((error: unknown): Proof => ({
+        ok: false,
+        at: clock.now(),
+        reason: messageOf(error).slice(0, 500),
+      }))
+      note(entry, proof)
+      return proof
+    } finally {
+      probes.delete(id)
+    }
+  }
+
+  async function runTrue(engine: Engine, id: string, limitMs: number): Promise<void> {
+    const command = { argv: ['true'] as const, env: { PATH: '/usr/bin:/bin' } }
+    await runInside({ ports, engine, id, signal: stopping }, { command, limitMs, what: 'run a command in the probe' })
+  }
+
+  function note(entry: Entry, proof: Proof): void {
+    entry.failures = proof.ok ? 0 : entry.failures + 1
+    entry.lastProofAt = clock.steady()
+    keep(entry, { boot: proof })
+  }
+
+  function proofDue(entry: Entry): boolean {
+    const { bootProofMaxAgeMs } = options.settings().readiness
+    const age = clock.steady() - entry.lastProofAt
+    if (entry.readiness.boot?.ok === true) return age > bootProofMaxAgeMs * renewAt
+    return age > Math.min(bootProofMaxAgeMs * renewAt, retryFirst * 2 ** Math.max(0, Math.min(6, entry.failures - 1)))
+  }
+
+  async function pass(): Promise<void> {
+    await options.residue.retry()
+    for (const { engine, image } of targets()) {
+      stopping.throwIfAborted()
+      const entry = entryOf(engine.name, image)
+      if (entry.nextCheckAt <= clock.steady()) await check(engine, image)
+      if (entry.readiness.check?.ok === true && proofDue(entry) && options.idle()) await prove(engine, image)
+    }
+    const wanted = new Set(targets().map(({ engine, image }) => readinessKey(engine.name, image)))
+    for (const key of entries.keys()) if (!wanted.has(key)) entries.delete(key)
+  }
+
+  return {
+    async run() {
+      for (;;) {
+        await alone(pass).catch(() => {
+          // Logged by `alone`; the next pass tries again.
+        })
+        await timers.sleep(tick, stopping)
+      }
+    },
+    booted(engine, image, proof) {
+      note(entryOf(engine, image), proof)
+    },
+    proveAll: () =>
+      alone(async () => {
+        const lines: string[] = []
+        let ok = true
+        for (const { engine, image } of targets()) {
+          await check(engine, image)
+          const proof = await prove(engine, image)
+          ok &&= proof.ok
+          lines.push(`${readinessKey(engine.name, image)}: ${proof.ok ? 'boots' : proof.reason}`)
+        }
+        return { ok, lines }
+      }),
+    all: () => [...entries.values()].map(({ readiness }) => readiness),
+    owners: () => [...probes],
+  }
+}

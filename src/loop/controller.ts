@@ -1,0 +1,162 @@
+import { carryOut, type CarriedOut } from '../act/carry-out.ts'
+import { emptyWorld } from '../decide/advance-world.ts'
+import { CideryError } from '../model/errors.ts'
+import { second, type Instant, type Milliseconds } from '../model/instant.ts'
+import type { Plan } from '../model/plan.ts'
+import type { Spec } from '../model/spec.ts'
+import type { Decider } from '../ports/decider.ts'
+import type { Log } from '../ports/log.ts'
+import type { Ids } from '../ports/random.ts'
+import type { Clock, Timers } from '../ports/time.ts'
+import type { Recorder } from '../record/commit.ts'
+import { createChangeFeed } from './controller/changes.ts'
+import { leaderEffects } from './controller/effects.ts'
+import type { LastSeen } from './controller/last-seen.ts'
+import type { Lead } from './controller/lead.ts'
+import { createWakeUp } from './controller/wake-up.ts'
+
+export interface ControllerLoopOptions {
+  readonly recorder: Recorder
+  readonly decider: Decider
+  readonly clock: Clock
+  readonly timers: Timers
+  readonly ids: Ids
+  readonly log: Log
+  readonly lastSeen: LastSeen
+  readonly lead: Lead
+  /** The spec in force, read again when another was applied. */
+  readonly readSpec: () => Promise<{ readonly generation: number; readonly spec: Spec }>
+  readonly specChanged: (spec: Spec) => Promise<void>
+  /** Told of each pass, for metrics and views. */
+  readonly passed?: (pass: PassReport) => void
+  /** Longest time between two passes. */
+  readonly atLeastEvery?: Milliseconds
+}
+
+export interface PassReport {
+  readonly at: Instant
+  readonly ms: Milliseconds
+  readonly plan: Plan
+  readonly carried: CarriedOut
+}
+
+export interface LoopStatus {
+  readonly lastPassAt: Instant | null
+  readonly lastPassMs: Milliseconds | null
+  readonly passes: number
+  readonly failures: number
+  readonly staleSteps: number
+  /** Why the last pass failed; null after one that did not. */
+  readonly problem: string | null
+}
+
+export interface ControllerLoop {
+  start(): void
+  /** Look now: something may have changed. */
+  wake(): void
+  status(): LoopStatus
+  plan(): Plan
+  /** Ends after the pass that is under way. */
+  stop(): Promise<void>
+}
+
+const emptyPlan: Plan = { steps: [], waiting: [], nextAt: null }
+/** Commits that come together are looked at together. */
+const gather: Milliseconds = 5
+const longestBackOff = 10 * second
+
+/** Observe, decide, act, record, again and again: woken by commits, at the moment that the plan names, and every few seconds in any case. */
+export function createControllerLoop(options: ControllerLoopOptions): ControllerLoop {
+  const { recorder, decider, clock, log, lead } = options
+  const atLeastEvery = options.atLeastEvery ?? 5 * second
+  const wakeUp = createWakeUp(options.timers)
+  const feed = createChangeFeed(recorder, options.lastSeen, wakeUp.wake)
+  let status: LoopStatus = { lastPassAt: null, lastPassMs: null, passes: 0, failures: 0, staleSteps: 0, problem: null }
+  let plan = emptyPlan
+  let known: { readonly epoch: number; readonly generation: number; readonly spec: Spec } | null = null
+  let listening: { readonly epoch: number; readonly since: Instant } | null = null
+  let stopped = false
+  let running: Promise<void> = Promise.resolve()
+
+  /** Brings the decider's world and spec up to what is committed; from nothing when this controller just took the lead. */
+  async function observe(epoch: number): Promise<Spec> {
+    const { generation, spec } = await options.readSpec()
+    if (known?.epoch !== epoch) {
+      // A pass that failed starts from the rows again, but this controller has listened all the while.
+      if (listening?.epoch !== epoch) listening = { epoch, since: clock.now() }
+      const all = await feed.all()
+      await decider.reset(spec, emptyWorld(listening.since))
+      decider.advance(all)
+      known = { epoch, generation, spec }
+      await options.specChanged(spec)
+      return spec
+    }
+    if (known.generation !== generation) {
+      await decider.setSpec(spec)
+      known = { epoch, generation, spec }
+      await options.specChanged(spec)
+    }
+    const changes = await feed.take()
+    if (changes.length > 0) decider.advance(changes)
+    return spec
+  }
+
+  async function pass(): Promise<void> {
+    const startedAt = clock.steady()
+    const epoch = await lead.hold()
+    if (epoch === null) {
+      known = null
+      plan = emptyPlan
+      return
+    }
+    const spec = await observe(epoch)
+    plan = await decider.decide(clock.now())
+    const carried = await carryOut(plan, leaderEffects({ recorder, ids: options.ids, spec: () => spec }, epoch), log)
+    if (carried.failed > 0) await lead.check()
+    const ms = clock.steady() - startedAt
+    const at = clock.now()
+    status = { ...status, lastPassAt: at, lastPassMs: ms, passes: status.passes + 1, staleSteps: status.staleSteps + carried.stale, problem: null }
+    options.passed?.({ at, ms, plan, carried })
+  }
+
+  async function run(): Promise<void> {
+    let failuresInARow = 0
+    while (!stopped) {
+      try {
+        await pass()
+        failuresInARow = 0
+      } catch (error) {
+        if (stopped) return
+        failuresInARow += 1
+        status = { ...status, failures: status.failures + 1, problem: error instanceof Error ? error.message : String(error) }
+        // The world may have missed what the failed pass had taken: the next one starts from the rows.
+        known = null
+        if (!(error instanceof CideryError && error.code === 'STALE_EPOCH')) log.error('a pass of the loop failed', { error, failuresInARow })
+      }
+      await wait(failuresInARow)
+    }
+  }
+
+  async function wait(failuresInARow: number): Promise<void> {
+    if (stopped) return
+    if (failuresInARow > 0) return wakeUp.pause(Math.min(longestBackOff, 100 * 2 ** Math.min(10, failuresInARow)))
+    const untilNext = plan.nextAt === null ? atLeastEvery : Math.max(0, plan.nextAt - clock.now())
+    await wakeUp.wait(Math.min(atLeastEvery, untilNext))
+    if (!stopped) await wakeUp.pause(gather)
+  }
+
+  return {
+    start() {
+      running = run()
+    },
+    wake: wakeUp.wake,
+    status: () => status,
+    plan: () => plan,
+    async stop() {
+      stopped = true
+      feed.close()
+      wakeUp.close()
+      await running
+    },
+  }
+}

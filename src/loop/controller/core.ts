@@ -1,0 +1,216 @@
+import { classKey } from '../../decide/advance-world.ts'
+import { labelsOf, poolNameOf } from '../../decide/pools.ts'
+import { resolveJob } from '../../decide/resolve-job.ts'
+import { leaseEnd } from '../../decide/sandboxes.ts'
+import type { SealedEvent } from '../../model/event.ts'
+import { hour, second, type Milliseconds } from '../../model/instant.ts'
+import type { Job } from '../../model/job.ts'
+import type { Spec } from '../../model/spec.ts'
+import type { SyncResponse } from '../../model/sync.ts'
+import type { Blobs } from '../../ports/blobs.ts'
+import type { Decider } from '../../ports/decider.ts'
+import type { Log } from '../../ports/log.ts'
+import type { Ids } from '../../ports/random.ts'
+import type { Signer } from '../../ports/secrets.ts'
+import type { Store } from '../../ports/store.ts'
+import type { Clock, Timers } from '../../ports/time.ts'
+import { createRecorder, system, type Recorder } from '../../record/commit.ts'
+import { desireOfAllHosts } from '../../record/hosts.ts'
+import { appendEvents } from '../../record/journal.ts'
+import { requireEpoch } from '../../record/lead.ts'
+import { removeOld } from '../../record/retention.ts'
+import { cutJournal, readNewestCheckpoint, sealEvents } from '../../record/seal.ts'
+import { readSpec, readSpecGeneration } from '../../record/specs.ts'
+import type { SyncHandler } from '../../serve/agent.ts'
+import { createLogHub, type LogHub } from '../../serve/log-hub.ts'
+import type { LogServices } from '../../serve/logs.ts'
+import { createStreamBroker, type StreamBroker } from '../../serve/streams.ts'
+import { createControllerLoop, type ControllerLoop, type PassReport } from '../controller.ts'
+import { startChore, type Chore } from './every.ts'
+import { createLastSeen, type LastSeen } from './last-seen.ts'
+import { createLead, type Lead } from './lead.ts'
+import { settingsFor } from './settings.ts'
+import { createSyncHandler } from './sync.ts'
+
+export interface CorePorts {
+  readonly store: Store
+  readonly blobs: Blobs
+  readonly decider: Decider
+  readonly clock: Clock
+  readonly timers: Timers
+  readonly ids: Ids
+  readonly log: Log
+  readonly signer: Signer
+  /** Reads the source of a spec that was accepted before. */
+  readonly parseSpec: (source: string) => Spec
+}
+
+export interface CoreOptions {
+  /** Id of this run (`ctl_…`). */
+  readonly holder: string
+  /** The state directory is locked by this process. */
+  readonly alone: boolean
+  readonly passed?: (pass: PassReport) => void
+  readonly sealed?: (events: readonly SealedEvent[]) => void
+  /** Longest time between two passes. */
+  readonly atLeastEvery?: Milliseconds
+}
+
+/** The controller without its HTTP side: what is recorded, decided and done, on ports alone. */
+export interface ControllerCore {
+  readonly recorder: Recorder
+  readonly services: LogServices
+  readonly sync: SyncHandler
+  readonly streams: StreamBroker
+  readonly loop: ControllerLoop
+  readonly lead: Lead
+  readonly lastSeen: LastSeen
+  readonly specGeneration: () => number
+  start(): Promise<void>
+  /** Ends what is under way, writes what is held in memory, gives up the lead. */
+  stop(): Promise<void>
+}
+
+const flushEvery: Milliseconds = 10 * second
+const sealEvery: Milliseconds = second / 2
+const retentionEvery: Milliseconds = hour
+
+interface CurrentSpec {
+  readonly generation: number
+  readonly spec: Spec
+}
+
+export async function createControllerCore(ports: CorePorts, options: CoreOptions): Promise<ControllerCore> {
+  const { store, clock, timers, log } = ports
+  const recorder = createRecorder({ store, clock, append: (db, events) => appendEvents(db, lead.epoch(), events) })
+  const lastSeen = createLastSeen(recorder)
+  const logs: LogHub = createLogHub(timers)
+  const streams = createStreamBroker(timers)
+  let current: CurrentSpec = await loadSpec()
+  let checkpoint: SyncResponse['checkpoint'] = await store.read(readNewestCheckpoint)
+  let chores: readonly { stop(): Promise<void> }[] = []
+
+  async function loadSpec(): Promise<CurrentSpec> {
+    const { generation, source } = await store.read(readSpec)
+    return { generation, spec: ports.parseSpec(source) }
+  }
+
+  async function currentSpec(): Promise<CurrentSpec> {
+    if ((await store.read(readSpecGeneration)) !== current.generation) current = await loadSpec()
+    return current
+  }
+
+  const lead = createLead({
+    store, clock, log, holder: options.holder, alone: options.alone,
+    taken: async (epoch) => {
+      await recorder.write(system, async (tx) => tx.note('controller.led', 'controller', { data: { epoch, holder: options.holder } }))
+      sync.wakeAll()
+    },
+  })
+
+  const sync = createSyncHandler({
+    recorder, clock, timers, log, lastSeen,
+    epoch: lead.epoch,
+    spec: () => current.spec,
+    settings: (host) => settingsFor(current.spec, host),
+    streams: streams.wantedOf,
+    checkpoint: () => checkpoint,
+  })
+
+  const loop = createControllerLoop({
+    recorder, clock, timers, log, lead, lastSeen,
+    decider: ports.decider,
+    ids: ports.ids,
+    readSpec: currentSpec,
+    specChanged: async () => void (await recorder.write(system, desireOfAllHosts)),
+    ...(options.passed === undefined ? {} : { passed: options.passed }),
+    ...(options.atLeastEvery === undefined ? {} : { atLeastEvery: options.atLeastEvery }),
+  })
+
+  async function seal(): Promise<void> {
+    if (!lead.leads()) return
+    const epoch = lead.epoch()
+    for (let more = true; more; ) {
+      if (!(await store.read(hasUnsealed))) return
+      const result = await store.write((tx) => sealEvents(tx, { epoch, now: clock.now(), signer: ports.signer }))
+      if (result.checkpoint !== null) checkpoint = { number: result.checkpoint.number, hash: result.checkpoint.hash }
+      if (result.events.length > 0) options.sealed?.(result.events)
+      more = result.more
+    }
+  }
+
+  async function keepWithinRetention(): Promise<void> {
+    if (!lead.leads()) return
+    const epoch = lead.epoch()
+    const { limits } = current.spec
+    const now = clock.now()
+    const removed = await removeOld(
+      {
+        recorder, blobs: ports.blobs, now,
+        write: (work) => recorder.write(system, async (tx) => {
+          await requireEpoch(tx.db, epoch)
+          return work(tx)
+        }),
+      },
+      limits,
+    )
+    let events = 0
+    for (let cut = 1; cut > 0; events += cut) {
+      cut = await store.write((tx) => cutJournal(tx, { epoch, now: clock.now(), signer: ports.signer, before: now - limits.journalRetention }))
+    }
+    log.info('old records were removed', { ...removed, events })
+  }
+
+  const plannedChores: readonly Chore[] = [
+    { name: 'writing when hosts were last seen', every: flushEvery, run: lastSeen.flush },
+    { name: 'sealing the journal', every: sealEvery, run: seal },
+    { name: 'removing old records', every: retentionEvery, run: keepWithinRetention },
+  ]
+
+  const services: LogServices = {
+    recorder, clock, timers, log, logs,
+    blobs: ports.blobs,
+    ids: ports.ids,
+    spec: () => current.spec,
+    plan: loop.plan,
+    lastSeen: lastSeen.get,
+    judgement: {
+      resolveJob,
+      classOf: classOfJob,
+      poolOf: poolNameOf,
+      labelsOf,
+      leaseEnd: (sandbox) => leaseEnd(sandbox).at,
+      explain: (subject, now) => ports.decider.explain(subject, now),
+    },
+  }
+
+  return {
+    recorder, services, sync, streams, loop, lead, lastSeen,
+    specGeneration: () => current.generation,
+    async start() {
+      await lead.hold()
+      loop.start()
+      chores = plannedChores.map((chore) => startChore(chore, { timers, log }))
+    },
+    async stop() {
+      sync.close()
+      streams.close()
+      await loop.stop()
+      await Promise.all(chores.map((chore) => chore.stop()))
+      await lastSeen.flush()
+      await seal()
+      await lead.release()
+    },
+  }
+}
+
+async function hasUnsealed(db: Parameters<Parameters<Store['read']>[0]>[0]): Promise<boolean> {
+  return (await db.selectFrom('events').select('seq').where('number', 'is', null).orderBy('epoch').orderBy('seq').limit(1).executeTakeFirst()) !== undefined
+}
+
+function classOfJob(job: Job): string {
+  const { resolved } = job
+  return classKey({
+    queue: job.queue, engine: resolved.engine, image: resolved.image, labels: resolved.spec.labels, shape: resolved.shape, network: resolved.network, priority: resolved.spec.priority,
+  })
+}

@@ -1,0 +1,50 @@
+import type { Instant } from '../../model/instant.ts'
+import { system, type Recorder } from '../../record/commit.ts'
+import { recordLastSeen } from '../../record/hosts.ts'
+import type { Change } from '../../model/world.ts'
+
+/** Last receipts per host: kept in memory, since a sync that brings no news is no event, and written in one batch now and then. */
+export interface LastSeen {
+  /** A host was heard of. */
+  note(hostId: string, at: Instant): void
+  get(hostId: string): Instant | undefined
+  /** What was noted since the last call, for the world that decisions are made over. */
+  changes(): readonly Change[]
+  /** Writes what was noted since the last flush; what fails to be written stays to be written. */
+  flush(): Promise<void>
+}
+
+export function createLastSeen(recorder: Recorder): LastSeen {
+  const seen = new Map<string, Instant>()
+  const unwritten = new Set<string>()
+  const untold = new Set<string>()
+
+  async function flush(): Promise<void> {
+    if (unwritten.size === 0) return
+    const batch = new Map<string, Instant>()
+    for (const id of unwritten) batch.set(id, seen.get(id) ?? 0)
+    unwritten.clear()
+    try {
+      await recorder.write(system, (tx) => recordLastSeen(tx.db, batch))
+    } catch (error) {
+      for (const id of batch.keys()) unwritten.add(id)
+      throw error
+    }
+  }
+
+  return {
+    note(hostId, at) {
+      if ((seen.get(hostId) ?? 0) >= at) return
+      seen.set(hostId, at)
+      unwritten.add(hostId)
+      untold.add(hostId)
+    },
+    get: (hostId) => seen.get(hostId),
+    changes() {
+      const ids = [...untold].toSorted()
+      untold.clear()
+      return ids.map((id): Change => ({ of: 'lastSeen', id, at: seen.get(id) ?? 0 }))
+    },
+    flush,
+  }
+}

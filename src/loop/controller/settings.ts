@@ -1,0 +1,29 @@
+import { poolOf } from '../../decide/pools.ts'
+import type { Host } from '../../model/host.ts'
+import type { Spec } from '../../model/spec.ts'
+import type { AgentSettings } from '../../model/sync.ts'
+
+/** What a host's agent has to know of the spec: the fleet's limits, and the policy of its pool. */
+export function settingsFor(spec: Spec, host: Pick<Host, 'name' | 'pool'>): AgentSettings {
+  const { limits } = spec
+  const pool = poolOf(spec, host)
+  const readiness = pool?.readiness
+  const engines: AgentSettings['engines'] = Object.fromEntries(
+    Object.entries(pool?.engines ?? {}).map(([name, engine]) => [name, { slots: engine.slots ?? null, limits: engine.limits, networks: engine.networks }]),
+  )
+  return {
+    attemptLeaseMs: limits.attemptLease,
+    syncPollMs: limits.syncPoll,
+    cancelGraceMs: limits.cancelGrace,
+    sweepGraceMs: limits.sweepGrace,
+    operationGraceMs: limits.operationGrace,
+    artifactBytes: limits.artifactBytes,
+    readiness: {
+      checkIntervalMs: readiness?.checkInterval ?? 300_000,
+      checkMaxAgeMs: readiness?.checkMaxAge ?? 900_000,
+      bootProofMaxAgeMs: readiness?.bootProofMaxAge ?? 86_400_000,
+    },
+    engines,
+    images: Object.keys(spec.images).toSorted(),
+  }
+}

@@ -1,0 +1,51 @@
+import type { Milliseconds } from '../../model/instant.ts'
+import type { Timers } from '../../ports/time.ts'
+
+/** A sleep that can be cut short. A wake that comes while nobody sleeps ends the next sleep at once. */
+export interface WakeUp {
+  wake(): void
+  /** Sleeps until the next wake, so long at most. */
+  wait(ms: Milliseconds): Promise<void>
+  /** Sleeps so long, whatever wakes; only `close` ends it. */
+  pause(ms: Milliseconds): Promise<void>
+  close(): void
+}
+
+export function createWakeUp(timers: Timers): WakeUp {
+  let woken = false
+  let closed = false
+  let endWait: (() => void) | null = null
+  const endings = new Set<() => void>()
+
+  function sleep(ms: Milliseconds, begun: (end: () => void) => void): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = timers.after(ms, end)
+      function end(): void {
+        timer.cancel()
+        endings.delete(end)
+        resolve()
+      }
+      endings.add(end)
+      begun(end)
+    })
+  }
+
+  return {
+    wake() {
+      woken = true
+      endWait?.()
+    },
+    async wait(ms) {
+      if (!woken && !closed) await sleep(ms, (end) => (endWait = end))
+      endWait = null
+      woken = false
+    },
+    async pause(ms) {
+      if (!closed) await sleep(ms, () => undefined)
+    },
+    close() {
+      closed = true
+      for (const end of endings) end()
+    },
+  }
+}

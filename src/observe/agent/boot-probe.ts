@@ -1,0 +1,62 @@
+import { minute } from '../../model/instant.ts'
+import type { EngineName } from '../../model/job.ts'
+import type { Proof } from '../../model/readiness.ts'
+import type { Shape } from '../../model/shape.ts'
+import type { AgentPorts } from '../../ports/agent.ts'
+import type { Engine } from '../../ports/engine.ts'
+
+export interface BootProbe {
+  readonly engine: Engine
+  readonly image: string | null
+  /** Id of the sandbox that is made and removed again. */
+  readonly id: string
+  readonly limits: 'enforced' | 'advisory'
+  readonly blockedAddresses: readonly string[]
+  readonly signal: AbortSignal
+}
+
+const probeShape: Shape = { cpu: 1, memoryMiB: 256, diskMiB: 256 }
+const limitMs = 15 * minute
+
+/** What a short-lived command inside did; the loop gives it the way to run one. */
+export type RunTrue = (engine: Engine, id: string, limitMs: number) => Promise<void>
+
+/** The only proof that a host can start a job: make a sandbox, boot it, run `true` inside, remove it. Never rejects. */
+export async function proveBoot(ports: Pick<AgentPorts, 'clock' | 'log'>, probe: BootProbe, runTrue: RunTrue): Promise<Proof> {
+  const { engine, image, id, limits, blockedAddresses } = probe
+  let proof: Proof
+  try {
+    await engine.create({ id, jobId: id, image, shape: probeShape, limits, network: 'none', blockedAddresses })
+    await engine.start(id)
+    await runTrue(engine, id, limitMs)
+    proof = { ok: true, at: ports.clock.now(), reason: 'a probe booted' }
+  } catch (error) {
+    proof = { ok: false, at: ports.clock.now(), reason: textOf(error) }
+  }
+  try {
+    await engine.stop(id, 0)
+    await engine.destroy(id)
+  } catch (error) {
+    proof = { ok: false, at: ports.clock.now(), reason: `the probe could not be removed: ${textOf(error)}`.slice(0, 500) }
+  }
+  if (!proof.ok) ports.log.warn('a boot probe failed', { engine: engine.name, image, reason: proof.reason })
+  return proof
+}
+
+/** The cheap look. Never rejects. */
+export async function checkEngine(ports: Pick<AgentPorts, 'clock'>, engine: Engine, image: string | null): Promise<Proof> {
+  try {
+    return await engine.check(image)
+  } catch (error) {
+    return { ok: false, at: ports.clock.now(), reason: textOf(error) }
+  }
+}
+
+function textOf(error: unknown): string {
+  return (error instanceof Error ? error.message : 'an unknown fault').slice(0, 500)
+}
+
+/** Engine and image, as one key. */
+export function readinessKey(engine: EngineName, image: string | null): string {
+  return `${engine}/${image ?? ''}`
+}

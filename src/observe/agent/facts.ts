@@ -1,0 +1,67 @@
+import type { EngineFacts, HostFacts } from '../../model/host.ts'
+import type { Readiness } from '../../model/readiness.ts'
+import type { AgentPorts } from '../../ports/agent.ts'
+import type { Engine, EngineSandbox } from '../../ports/engine.ts'
+
+/** What the agent knows itself and the machine does not. */
+export interface KnownToAgent {
+  readonly agentVersion: string
+  readonly readiness: readonly Readiness[]
+  readonly images: readonly string[]
+  /** What sandboxes left behind, by engine: it is not to be used until that is gone. */
+  readonly residue: ReadonlyMap<string, readonly string[]>
+  readonly clockSkewMs: number | null
+}
+
+/** Looks at the machine and its engines. An engine that cannot be asked is reported as broken, with the reason. */
+export async function observeFacts(ports: Pick<AgentPorts, 'probe' | 'engines' | 'clock'>, known: KnownToAgent): Promise<HostFacts> {
+  const engines = [...ports.engines.values()]
+  const [host, engineFacts, sandboxes] = await Promise.all([
+    ports.probe.facts(),
+    Promise.all(engines.map((engine) => observeEngine(engine, known.residue.get(engine.name) ?? []))),
+    Promise.all(engines.map((engine) => observeSandboxes(engine))),
+  ])
+  return {
+    ...host,
+    at: ports.clock.now(),
+    agentVersion: known.agentVersion,
+    engines: engineFacts,
+    images: [...known.images],
+    readiness: [...known.readiness],
+    sandboxes: sandboxes.flat(),
+    clockSkewMs: known.clockSkewMs,
+  }
+}
+
+async function observeEngine(engine: Engine, residue: readonly string[]): Promise<EngineFacts> {
+  const facts = await probeEngine(engine)
+  if (residue.length === 0) return facts
+  return { ...facts, ok: false, problems: [...facts.problems, ...residue] }
+}
+
+async function probeEngine(engine: Engine): Promise<EngineFacts> {
+  try {
+    return await engine.probe()
+  } catch (error) {
+    const capabilities = { snapshot: false, suspend: false, nested: false, vnc: false, networks: [], limits: [], images: false }
+    return {
+      name: engine.name,
+      ok: false,
+      problems: [(error as Error).message],
+      isolation: 'directory',
+      slots: 0,
+      version: '',
+      capabilities,
+    }
+  }
+}
+
+async function observeSandboxes(engine: Engine): Promise<HostFacts['sandboxes']> {
+  try {
+    const sandboxes: readonly EngineSandbox[] = await engine.list()
+    return sandboxes.map(({ id, state }) => ({ id, engine: engine.name, state }))
+  } catch {
+    // Its probe says the same fault, with the reason.
+    return []
+  }
+}

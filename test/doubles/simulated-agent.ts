@@ -1,0 +1,292 @@
+import type { EngineFacts, HostFacts } from '../../src/model/host.ts'
+import type { AttemptState, Outcome } from '../../src/model/job.ts'
+import {
+  syncProtocol,
+  type AttemptReport,
+  type DesiredAttempt,
+  type DesiredOperation,
+  type OperationReport,
+  type SandboxReport,
+  type SyncRequest,
+  type SyncResponse,
+} from '../../src/model/sync.ts'
+import type { ControllerLink } from '../../src/ports/agent.ts'
+import type { Clock, Timers } from '../../src/ports/time.ts'
+
+/** What the agent does with an attempt: says how far it is, writes its log, and resolves with how it ended. */
+export type Script = (attempt: ScriptedAttempt) => Promise<Outcome>
+
+export interface ScriptedAttempt {
+  readonly desired: DesiredAttempt
+  readonly reach: (state: AttemptState) => void
+  readonly write: (text: string | Uint8Array) => Promise<void>
+  readonly sleep: (ms: number) => Promise<void>
+  /** Resolves when the controller wants it cancelled, with by whom. */
+  readonly cancelled: Promise<string>
+}
+
+export type OperationScript = (operation: DesiredOperation, say: (report: Partial<OperationReport>) => void) => Promise<void>
+
+export interface SimulatedAgentOptions {
+  readonly clock: Clock
+  readonly timers: Timers
+  readonly link: Pick<ControllerLink, 'sync' | 'appendLog' | 'finishLog'>
+  readonly name: string
+  readonly script?: Script
+  readonly operation?: OperationScript
+  readonly slots?: number
+  readonly bootId?: string
+  readonly instanceId?: string
+  readonly pollMs?: number
+}
+
+/** A simple agent that speaks `sync` and pretends to run things. One parked poll at a time, short syncs beside it for news. */
+export interface SimulatedAgent {
+  start(): void
+  /** Goes away without a word, as on kill -9. What ran is forgotten unless it is started again with `adopt`. */
+  kill(): void
+  /** One sync now. */
+  syncNow(): Promise<SyncResponse>
+  readonly attempts: ReadonlyMap<string, AttemptReport>
+  readonly answers: readonly SyncResponse[]
+  readonly errors: readonly unknown[]
+  /** Attempts ever begun, in order. */
+  readonly begun: readonly string[]
+}
+
+const engine: EngineFacts = {
+  name: 'user',
+  ok: true,
+  problems: [],
+  isolation: 'account',
+  slots: 4,
+  version: '1',
+  capabilities: {
+    snapshot: false,
+    suspend: false,
+    nested: false,
+    vnc: false,
+    networks: ['nat', 'none', 'host'],
+    limits: ['cpu', 'memory', 'disk', 'processes'],
+    images: false,
+  },
+}
+
+export function simulatedFacts(at: number, change: { readonly hostname: string; readonly slots?: number }): HostFacts {
+  const room = { cpu: 8, memoryMiB: 16_384, diskMiB: 100_000 }
+  const proof = { ok: true, at, reason: '' }
+  return {
+    at,
+    hostname: change.hostname,
+    os: 'linux',
+    osVersion: 'test',
+    arch: 'x64',
+    agentVersion: '0',
+    capacity: room,
+    free: room,
+    load1: 0,
+    diskUsed: 0.1,
+    memoryFree: 1,
+    network: { addresses: [], rxBytes: 0, txBytes: 0 },
+    engines: [{ ...engine, slots: change.slots ?? 4 }],
+    images: [],
+    readiness: [{ engine: 'user', image: null, check: proof, boot: proof }],
+    sandboxes: [],
+    clockSkewMs: 0,
+    problems: [],
+  }
+}
+
+interface Held {
+  report: AttemptReport
+  acknowledged: number
+  cancel: (by: string) => void
+  logBytes: number
+}
+
+export function simulatedAgent(options: SimulatedAgentOptions): SimulatedAgent {
+  const { clock, timers, link } = options
+  const bootId = options.bootId ?? 'boot-1'
+  const instanceId = options.instanceId ?? `instance-${options.name}`
+  const held = new Map<string, Held>()
+  const operations = new Map<string, { report: OperationReport; acknowledged: number }>()
+  const sandboxes = new Map<string, SandboxReport>()
+  const answers: SyncResponse[] = []
+  const errors: unknown[] = []
+  const begun: string[] = []
+  let seen = { epoch: 0, generation: 0 }
+  let wantFacts = true
+  let stop = new AbortController()
+
+  function request(waitMs: number): SyncRequest {
+    const facts = wantFacts ? simulatedFacts(clock.now(), { hostname: options.name, slots: options.slots ?? 4 }) : null
+    return {
+      protocol: syncProtocol,
+      agentVersion: '0',
+      bootId,
+      instanceId,
+      seen,
+      waitMs,
+      sentAt: clock.now(),
+      facts,
+      attempts: [...held.values()]
+        .filter(({ report, acknowledged }) => report.revision > acknowledged)
+        .map(({ report }) => ({ ...report })),
+      operations: [...operations.values()]
+        .filter(({ report, acknowledged }) => report.revision > acknowledged)
+        .map(({ report }) => ({ ...report })),
+      sandboxes: [...sandboxes.values()],
+    }
+  }
+
+  async function exchange(waitMs: number): Promise<SyncResponse> {
+    const sent = request(waitMs)
+    const answer = await link.sync(sent, stop.signal)
+    answers.push(answer)
+    if (sent.facts !== null) wantFacts = false
+    if (answer.wantFacts) wantFacts = true
+    for (const { id, revision, ended } of answer.acknowledged.attempts) {
+      const entry = held.get(id)
+      if (entry === undefined) continue
+      entry.acknowledged = Math.max(entry.acknowledged, revision)
+      if (ended && entry.report.state === 'ended') held.delete(id)
+    }
+    for (const { id, revision } of answer.acknowledged.operations) {
+      const entry = operations.get(id)
+      if (entry !== undefined) entry.acknowledged = Math.max(entry.acknowledged, revision)
+    }
+    const lower = answer.epoch < seen.epoch || (answer.epoch === seen.epoch && answer.generation < seen.generation)
+    if (answer.desired !== null && !lower) {
+      seen = { epoch: answer.epoch, generation: answer.generation }
+      obey(answer.desired)
+    }
+    return answer
+  }
+
+  function obey(desired: NonNullable<SyncResponse['desired']>): void {
+    const listed = new Set(desired.attempts.map(({ id }) => id as string))
+    for (const attempt of desired.attempts) {
+      const entry = held.get(attempt.id)
+      if (entry === undefined) begin(attempt)
+      if (attempt.want === 'cancel') held.get(attempt.id)?.cancel(attempt.cancelBy ?? 'nobody')
+    }
+    for (const [id, entry] of held) if (!listed.has(id)) entry.cancel('not listed')
+    for (const operation of desired.operations) beginOperation(operation)
+  }
+
+  function begin(desired: DesiredAttempt): void {
+    begun.push(desired.id)
+    let cancel: (by: string) => void = () => undefined
+    const cancelled = new Promise<string>((resolve) => (cancel = resolve))
+    const entry: Held = {
+      report: {
+        id: desired.id,
+        jobId: desired.jobId,
+        generation: desired.generation,
+        revision: 0,
+        state: 'assigned',
+        times: {},
+        outcome: null,
+        isolation: 'account',
+        logBytes: 0,
+        artifacts: [],
+        artifactFailures: [],
+        notes: [],
+      },
+      acknowledged: -1,
+      cancel,
+      logBytes: 0,
+    }
+    held.set(desired.id, entry)
+    const mine = stop
+    const say = (change: Partial<AttemptReport>): void => {
+      if (mine.signal.aborted) return
+      entry.report = { ...entry.report, ...change, revision: entry.report.revision + 1 }
+      void exchange(0).catch((error: unknown) => errors.push(error))
+    }
+    const script = options.script ?? (async () => ({ kind: 'exited', code: 0 }) as const)
+    void script({
+      desired,
+      reach: (state) => say({ state, times: { ...entry.report.times, [state]: clock.now() } }),
+      write: async (text) => {
+        const bytes = typeof text === 'string' ? new TextEncoder().encode(text) : text
+        await link.appendLog(desired.id, entry.logBytes, bytes)
+        entry.logBytes += bytes.length
+      },
+      sleep: (ms) => timers.sleep(ms, mine.signal),
+      cancelled,
+    })
+      .then(async (outcome) => {
+        if (mine.signal.aborted) return
+        await link.finishLog(desired.id, entry.logBytes)
+        say({ state: 'ended', outcome, logBytes: entry.logBytes, times: { ...entry.report.times, ended: clock.now() } })
+      })
+      .catch((error: unknown) => void errors.push(error))
+  }
+
+  function beginOperation(desired: DesiredOperation): void {
+    const known = operations.get(desired.id)
+    if (known !== undefined) {
+      if (desired.want === 'kill' && known.report.state !== 'KILLED') sayOf(desired.id, { state: 'KILLED' })
+      return
+    }
+    operations.set(desired.id, {
+      report: {
+        id: desired.id,
+        generation: desired.generation,
+        revision: 0,
+        state: 'VALIDATING',
+        exitCode: null,
+        pid: null,
+        outputTail: '',
+        reason: '',
+        rejected: null,
+      },
+      acknowledged: -1,
+    })
+    const script = options.operation ?? defaultOperation
+    void script(desired, (change) => sayOf(desired.id, change)).catch((error: unknown) => errors.push(error))
+  }
+
+  function sayOf(id: string, change: Partial<OperationReport>): void {
+    const entry = operations.get(id)
+    if (entry === undefined || stop.signal.aborted) return
+    entry.report = { ...entry.report, ...change, revision: entry.report.revision + 1 }
+    void exchange(0).catch((error: unknown) => errors.push(error))
+  }
+
+  async function run(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      try {
+        await exchange(wantFacts ? 0 : (options.pollMs ?? 25_000))
+      } catch (error) {
+        if (signal.aborted) return
+        errors.push(error)
+        await timers.sleep(1000, signal).catch(() => undefined)
+      }
+    }
+  }
+
+  return {
+    start() {
+      stop = new AbortController()
+      void run(stop.signal)
+    },
+    kill() {
+      stop.abort(new Error('killed'))
+      held.clear()
+    },
+    syncNow: () => exchange(0),
+    get attempts() {
+      return new Map([...held].map(([id, { report }]) => [id, report]))
+    },
+    answers,
+    errors,
+    begun,
+  }
+
+  async function defaultOperation(_operation: DesiredOperation, say: (report: Partial<OperationReport>) => void): Promise<void> {
+    say({ state: 'EXECUTING' })
+    say({ state: 'SUCCESS', exitCode: 0 })
+  }
+}
