@@ -3,12 +3,17 @@ import { basename, dirname, join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { setTimeout as pause } from 'node:timers/promises'
 import { CideryError } from '../../model/errors.ts'
+import type { Milliseconds } from '../../model/instant.ts'
 import type { HeldLock, Lock } from '../../ports/lock.ts'
 import { readLivingHolder, removeHolder, writeHolder, type LockHolder } from './lock-holder.ts'
 import { processStart } from './process-start.ts'
 
-/** How long a start waits for another that is just letting go, in ms. Two of them stay well below the second that a refusal may take. */
-const busyTimeoutMs = 300
+export interface KernelLockOptions {
+  /** How long a start waits for another that is just letting go; a refusal may take this and 0.2 s more. */
+  readonly busyTimeoutMs?: Milliseconds
+}
+
+const defaultBusyTimeoutMs = 300
 /** How long a refused one waits for the new holder to say who it is. */
 const holderWaitMs = 200
 
@@ -35,11 +40,12 @@ const held = new Map<string, DatabaseSync>()
  *
  * Closing any other descriptor of the lock file in this process would drop the lock (so POSIX wants it): never open, read or copy it.
  */
-export function createKernelLock(): Lock {
-  return { acquire }
+export function createKernelLock(options: KernelLockOptions = {}): Lock {
+  const busyTimeoutMs = options.busyTimeoutMs ?? defaultBusyTimeoutMs
+  return { acquire: (path, purpose) => acquire(path, purpose, busyTimeoutMs) }
 }
 
-async function acquire(path: string, purpose: 'agent' | 'controller'): Promise<HeldLock> {
+async function acquire(path: string, purpose: 'agent' | 'controller', busyTimeoutMs: Milliseconds): Promise<HeldLock> {
   const real = preparePlace(path)
   const before = statSync(real, { throwIfNoEntry: false })
   if (before !== undefined && held.has(inodeOf(before))) throw await lockedError(real, purpose)
