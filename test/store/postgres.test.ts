@@ -1,0 +1,195 @@
+import { createServer, connect, type Socket } from 'node:net'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createSystemClock } from '../../src/drivers/clocks/system-clock.ts'
+import { createSystemTimers } from '../../src/drivers/clocks/system-timers.ts'
+import { createSystemRandom } from '../../src/drivers/randoms/system-random.ts'
+import { createPostgresStore } from '../../src/drivers/stores/postgres/postgres-store.ts'
+import type { MigratableStore, Reader, Writer } from '../../src/ports/store.ts'
+import { migrate } from '../../src/record/migrate.ts'
+import { setMeta } from '../contract/store-suite.ts'
+import { startPostgres } from './postgres-server.ts'
+
+const clock = createSystemClock()
+const timers = createSystemTimers()
+const random = createSystemRandom()
+const server = await startPostgres()
+afterAll(() => server.stop())
+
+function open(url: string): Promise<MigratableStore> {
+  return createPostgresStore({ url, timers, random })
+}
+
+async function valueOf(db: Reader, key: string): Promise<string | undefined> {
+  return (await db.selectFrom('meta').select('value').where('key', '=', key).executeTakeFirst())?.value
+}
+
+async function addOne(tx: Writer, key: string): Promise<void> {
+  await setMeta(tx, key, String(Number((await valueOf(tx, key)) ?? '0') + 1))
+}
+
+async function until(condition: () => boolean | Promise<boolean>, limitMs = 20_000): Promise<void> {
+  const end = performance.now() + limitMs
+  while (!(await condition())) {
+    if (performance.now() > end) throw new Error('the condition did not come true in time')
+    await new Promise((resolve) => void setTimeout(resolve, 10))
+  }
+}
+
+describe('two controllers on one PostgreSQL', () => {
+  let url: string
+  let one: MigratableStore
+  let two: MigratableStore
+
+  beforeAll(async () => {
+    url = await server.createDatabase()
+    one = await open(url)
+    two = await open(url)
+    await migrate(one, { clock })
+  })
+  afterAll(async () => {
+    await Promise.all([one.close(), two.close()])
+  })
+
+  it('lose no update to each other: conflicts are tried again', async () => {
+    const writes = Array.from({ length: 60 }, (_, i) => (i % 2 === 0 ? one : two).write((tx) => addOne(tx, 'shared')))
+    await Promise.all(writes)
+    expect(await one.read((db) => valueOf(db, 'shared'))).toBe('60')
+  })
+
+  it('do not both act on what both have read', async () => {
+    const claim = (store: MigratableStore, me: string) =>
+      store.write(async (tx) => {
+        const taken = await valueOf(tx, 'claim')
+        if (taken === undefined) await tx.insertInto('meta').values({ key: 'claim', value: me }).execute()
+        return taken ?? me
+      })
+    const [first, second] = await Promise.all([claim(one, 'one'), claim(two, 'two')])
+    expect(first).toBe(second)
+  })
+
+  it('hear of each other at once', async () => {
+    let heard = 0
+    const stop = two.onCommit(() => {
+      heard += 1
+    })
+    const startedAt = performance.now()
+    await one.write((tx) => setMeta(tx, 'hello', 'x'))
+    await until(() => heard > 0)
+    expect(performance.now() - startedAt).toBeLessThan(1000)
+    stop()
+  })
+
+  it('migrate an empty database at the same time, and only once', async () => {
+    const fresh = await server.createDatabase()
+    const stores = await Promise.all([open(fresh), open(fresh), open(fresh)])
+    try {
+      const results = await Promise.all(stores.map((store) => migrate(store, { clock })))
+      expect(results.map((result) => result.from).sort((a, b) => a - b)).toEqual([0, 1, 1])
+      expect(results.map((result) => result.to)).toEqual([1, 1, 1])
+    } finally {
+      await Promise.all(stores.map((store) => store.close()))
+    }
+  })
+})
+
+describe('a PostgreSQL that goes away', () => {
+  it('and comes back within seconds costs time and no write', async () => {
+    const url = await server.createDatabase()
+    const store = await open(url)
+    try {
+      await migrate(store, { clock })
+      await store.write((tx) => addOne(tx, 'n'))
+      await server.kill()
+      const waiting = store.write((tx) => addOne(tx, 'n'))
+      await server.start()
+      await waiting
+      expect(await store.read((db) => valueOf(db, 'n'))).toBe('2')
+    } finally {
+      await store.close()
+    }
+  })
+
+  it('and stays away refuses writes and reads after a bounded time, and all is well when it is back', async () => {
+    const url = await server.createDatabase()
+    const store = await open(url)
+    try {
+      await migrate(store, { clock })
+      await server.kill()
+      const failures = await Promise.allSettled([
+        store.write((tx) => addOne(tx, 'n')),
+        store.write((tx) => addOne(tx, 'm')),
+        store.read((db) => valueOf(db, 'n')),
+        store.now(),
+      ])
+      for (const failure of failures) expect(failure).toMatchObject({ status: 'rejected', reason: { code: 'UNAVAILABLE' } })
+      await server.start()
+      await store.write((tx) => addOne(tx, 'n'))
+      expect(await store.read((db) => valueOf(db, 'n'))).toBe('1')
+    } finally {
+      await store.close()
+    }
+  })
+
+  it('is heard of again after a cut of all connections, by the poll at the latest', async () => {
+    const url = await server.createDatabase()
+    const proxy = await startProxy(Number(new URL(url).port))
+    const proxied = new URL(url)
+    proxied.port = String(proxy.port)
+    const one = await open(url)
+    const two = await open(proxied.href)
+    try {
+      await migrate(one, { clock })
+      let heard = 0
+      two.onCommit(() => {
+        heard += 1
+      })
+      proxy.cut()
+      await one.write((tx) => setMeta(tx, 'after the cut', 'x'))
+      await until(() => heard > 0)
+      await until(async () => (await two.read((db) => valueOf(db, 'after the cut'))) === 'x')
+      await two.write((tx) => setMeta(tx, 'from two', 'x'))
+      expect(await one.read((db) => valueOf(db, 'from two'))).toBe('x')
+    } finally {
+      await Promise.all([one.close(), two.close()])
+      proxy.close()
+    }
+  })
+
+  it('is refused at the start with what cannot be reached, and without the password', async () => {
+    const failure = (await open('postgres://cidery:s3cretword@127.0.0.1:1/none').catch((error: unknown) => error)) as Error
+    expect(failure).toMatchObject({ code: 'UNAVAILABLE' })
+    expect(JSON.stringify([failure.message, failure.cause, failure])).not.toContain('s3cretword')
+  })
+})
+
+/** A way to the server whose connections can be cut while server and client live. */
+async function startProxy(target: number): Promise<{ readonly port: number; readonly cut: () => void; readonly close: () => void }> {
+  const sockets = new Set<Socket>()
+  const proxy = createServer((client) => {
+    const upstream = connect(target, '127.0.0.1')
+    for (const [from, to] of [
+      [client, upstream],
+      [upstream, client],
+    ] as const) {
+      sockets.add(from)
+      from.pipe(to)
+      from.on('error', () => to.destroy())
+      from.on('close', () => {
+        sockets.delete(from)
+        to.destroy()
+      })
+    }
+  })
+  await new Promise<void>((resolve) => void proxy.listen(0, '127.0.0.1', resolve))
+  const address = proxy.address()
+  return {
+    port: typeof address === 'object' && address !== null ? address.port : 0,
+    cut: () => {
+      for (const socket of sockets) socket.destroy()
+    },
+    close: () => {
+      for (const socket of sockets) socket.destroy()
+      proxy.close()
+    },
+  }
+}
