@@ -12,6 +12,7 @@ export type Completes =
   | 'user'
   | 'token'
   | 'subject'
+  | 'command'
   | 'file'
   | 'directory'
   | readonly string[]
@@ -61,6 +62,27 @@ export interface CommandDeclaration {
 export interface GroupDeclaration {
   readonly name: string
   readonly verbs: readonly CommandDeclaration[]
+}
+
+export type CommandNode = CommandDeclaration | GroupDeclaration
+
+/** A word after `cidery`. Its module is loaded only when the word is typed: `--version` and `--help` load none. */
+export interface Entry {
+  readonly name: string
+  readonly aliases?: readonly string[]
+  readonly heading: 'Jobs' | 'Fleet' | 'Plan' | 'People' | 'Processes' | 'Help'
+  readonly summary: string
+  readonly hidden?: true
+  readonly load: () => Promise<CommandNode>
+}
+
+export function isGroup(node: CommandNode): node is GroupDeclaration {
+  return 'verbs' in node
+}
+
+/** The entry of a word or of one of its aliases. */
+export function findEntry(tree: readonly Entry[], word: string): Entry | undefined {
+  return tree.find((entry) => entry.name === word || entry.aliases?.includes(word) === true)
 }
 
 /** Gives the options of a command their types; commander has checked that they are what the flags say. */

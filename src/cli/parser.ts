@@ -1,9 +1,8 @@
 import { Argument, Command, CommanderError, Option } from 'commander'
-import type { CommandDeclaration, Input, OptionDeclaration } from './declare.ts'
+import { isGroup } from './declare.ts'
+import type { CommandDeclaration, CommandNode, Entry, Input, OptionDeclaration } from './declare.ts'
 import { helpOfCommand, helpOfGroup, helpOfRoot } from './help/format.ts'
 import { globalOptions, viewOptions } from './options.ts'
-import { isGroup, tree } from './tree.ts'
-import type { Entry, Node } from './tree.ts'
 import { UsageError } from './usage-error.ts'
 
 type Values = Readonly<Record<string, unknown>>
@@ -15,14 +14,15 @@ export type Parsed =
   | { readonly kind: 'version' }
 
 export interface ParseOptions {
+  readonly tree: readonly Entry[]
   readonly args: readonly string[]
   /** The noun that the words name, with its module; undefined when they name none. */
-  readonly loaded: { readonly entry: Entry; readonly node: Node } | undefined
+  readonly loaded: { readonly entry: Entry; readonly node: CommandNode } | undefined
   readonly columns: number
 }
 
 /** Reads a command line. Throws UsageError, with the nearest right word when something looks like a slip. */
-export function parse({ args, loaded, columns }: ParseOptions): Parsed {
+export function parse({ tree, args, loaded, columns }: ParseOptions): Parsed {
   const found: { parsed?: Parsed; help?: string } = {}
   const make = (name: string, help: string) => newCommand(name, (text) => void (found.help = text), help)
   const rootHelp = helpOfRoot(tree, columns)

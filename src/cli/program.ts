@@ -1,10 +1,11 @@
 import type { Cli, OutputFormat, Outside } from './cli.ts'
 import { outputFormats } from './cli.ts'
+import { findEntry } from './declare.ts'
+import type { Entry } from './declare.ts'
 import { globalOptions, readFlags, viewOptions } from './options.ts'
 import { renderError } from './render/problem.ts'
 import { wantsColor } from './render/style.ts'
-import { findEntry } from './tree.ts'
-import type { Entry } from './tree.ts'
+import { tree } from './tree.ts'
 import { Exit, UsageError } from './usage-error.ts'
 
 /** Reads the words of a command line, runs the command and resolves with the exit code; what went wrong is told on stderr. */
@@ -19,7 +20,7 @@ export async function runProgram(outside: Outside, args: readonly string[]): Pro
   try {
     const { parse } = await import('./parser.ts')
     const loaded = entry === undefined ? undefined : { entry, node: await entry.load() }
-    const parsed = parse({ args, loaded, columns: Math.min(outside.stdout.columns, 100) })
+    const parsed = parse({ tree, args, loaded, columns: Math.min(outside.stdout.columns, 100) })
     if (parsed.kind === 'version') await outside.stdout.write(`cidery ${outside.version}\n`)
     if (parsed.kind === 'help') await outside.stdout.write(parsed.text)
     if (parsed.kind !== 'run') return 0
@@ -47,7 +48,7 @@ function nounOf(args: readonly string[]): Entry | undefined {
   for (let index = 0; index < args.length; index += 1) {
     const word = args[index] ?? ''
     if (withValue.has(word)) index += 1
-    else if (!word.startsWith('-')) return findEntry(word)
+    else if (!word.startsWith('-')) return findEntry(tree, word)
   }
   return undefined
 }
@@ -62,7 +63,7 @@ function withSettings(outside: Outside, options: Readonly<Record<string, unknown
     quiet: options['quiet'] === true,
     color,
   }
-  return { ...outside, settings }
+  return { ...outside, settings, tree }
 }
 
 function isSet(value: string | undefined): boolean {

@@ -1,16 +1,4 @@
-import type { CommandDeclaration, GroupDeclaration } from './declare.ts'
-
-export type Node = CommandDeclaration | GroupDeclaration
-
-/** A word after `cidery`. Its module is loaded only when the word is typed: `--version` and `--help` load none. */
-export interface Entry {
-  readonly name: string
-  readonly aliases?: readonly string[]
-  readonly heading: 'Jobs' | 'Fleet' | 'Sandboxes' | 'Plan' | 'People' | 'Processes' | 'Help'
-  readonly summary: string
-  readonly hidden?: true
-  readonly load: () => Promise<Node>
-}
+import type { Entry } from './declare.ts'
 
 /** Every command, in the order of the help. "A new noun is one entry here." */
 export const tree: readonly Entry[] = [
@@ -22,17 +10,128 @@ export const tree: readonly Entry[] = [
   },
   {
     name: 'job',
+    aliases: ['jobs'],
     heading: 'Jobs',
     summary: 'list, show, follow, cancel and repeat jobs',
     load: async () => (await import('./commands/job/job.ts')).job,
   },
+  {
+    name: 'queue',
+    aliases: ['queues'],
+    heading: 'Jobs',
+    summary: 'list and show queues',
+    load: async () => (await import('./commands/queue/queue.ts')).queue,
+  },
+  {
+    name: 'secret',
+    aliases: ['secrets'],
+    heading: 'Jobs',
+    summary: 'set, list and remove secrets of a queue',
+    load: async () => (await import('./commands/secret/secret.ts')).secret,
+  },
+  {
+    name: 'test-build',
+    heading: 'Jobs',
+    summary: 'run a small known job in a fresh sandbox and check what it made',
+    load: async () => (await import('./commands/test-build.ts')).testBuild,
+  },
+  {
+    name: 'host',
+    aliases: ['hosts'],
+    heading: 'Fleet',
+    summary: 'list, add, drain, operate and retire hosts',
+    load: async () => (await import('./commands/host/host.ts')).host,
+  },
+  {
+    name: 'pool',
+    aliases: ['pools'],
+    heading: 'Fleet',
+    summary: 'list and show pools',
+    load: async () => (await import('./commands/pool/pool.ts')).pool,
+  },
+  {
+    name: 'sandbox',
+    aliases: ['vm'],
+    heading: 'Fleet',
+    summary: 'make sandboxes of your own, and work in them',
+    load: async () => (await import('./commands/sandbox/sandbox.ts')).sandbox,
+  },
+  {
+    name: 'operation',
+    aliases: ['op'],
+    heading: 'Fleet',
+    summary: 'list, show and end what was asked of hosts',
+    load: async () => (await import('./commands/operation/operation.ts')).operation,
+  },
+  {
+    name: 'plan',
+    heading: 'Plan',
+    summary: 'show what cidery is about to do, or what a changed cidery.yaml would do',
+    load: async () => (await import('./commands/plan.ts')).plan,
+  },
+  {
+    name: 'apply',
+    heading: 'Plan',
+    summary: 'put a cidery.yaml into force',
+    load: async () => (await import('./commands/apply.ts')).apply,
+  },
+  {
+    name: 'explain',
+    aliases: ['why'],
+    heading: 'Plan',
+    summary: 'say why a thing waits, and what to do about it',
+    load: async () => (await import('./commands/explain.ts')).explain,
+  },
+  {
+    name: 'doctor',
+    heading: 'Plan',
+    summary: 'check client, controller and hosts',
+    load: async () => (await import('./commands/doctor.ts')).doctor,
+  },
+  {
+    name: 'audit',
+    heading: 'People',
+    summary: 'read, check and export the journal',
+    load: async () => (await import('./commands/audit/audit.ts')).audit,
+  },
+  {
+    name: 'token',
+    aliases: ['tokens'],
+    heading: 'People',
+    summary: 'make, list and revoke API tokens',
+    load: async () => (await import('./commands/token/token.ts')).token,
+  },
+  {
+    name: 'user',
+    aliases: ['users'],
+    heading: 'People',
+    summary: 'add, change and remove people',
+    load: async () => (await import('./commands/user/user.ts')).user,
+  },
+  {
+    name: 'state',
+    heading: 'Processes',
+    summary: 'show which controller answers, and where its state is',
+    load: async () => (await import('./commands/state/state.ts')).state,
+  },
+  {
+    name: 'completion',
+    heading: 'Help',
+    summary: 'print the completion script of bash, zsh or fish',
+    load: async () => (await import('./commands/completion.ts')).completion,
+  },
+  { name: 'version', heading: 'Help', summary: 'print the version', load: async () => (await import('./commands/version.ts')).version },
+  {
+    name: 'help',
+    heading: 'Help',
+    summary: 'show help of a command or a topic',
+    load: async () => (await import('./commands/help.ts')).help,
+  },
+  {
+    name: '__complete',
+    heading: 'Help',
+    summary: 'names of things, for the completion scripts',
+    hidden: true,
+    load: async () => (await import('./commands/complete.ts')).complete,
+  },
 ]
-
-export function isGroup(node: Node): node is GroupDeclaration {
-  return 'verbs' in node
-}
-
-/** The entry of a word or of one of its aliases. */
-export function findEntry(word: string): Entry | undefined {
-  return tree.find((entry) => entry.name === word || entry.aliases?.includes(word) === true)
-}

@@ -19,7 +19,7 @@ type Waits = Pick<Cli, 'clock' | 'timers'>
 /** A controller that restarts, or moves to another machine, is waited for this long. */
 const outagePatienceMs = 15 * 60_000
 /** After the end of an attempt, bytes that its host has not delivered yet are waited for this long. */
-const lateBytesMs = 15_000
+const lateBytesMs = 3_000
 /** A follow that is silent for so long is opened anew: a dead connection looks the same as a quiet job. */
 const silenceMs = 45_000
 

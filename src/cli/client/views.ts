@@ -13,6 +13,7 @@ export type {
   UserView,
   WaitingView,
 } from '../../model/api.ts'
+export type UserView = z.infer<typeof api.UserView>
 export type TokenView = z.infer<typeof api.TokenView>
 export type TokenCreated = z.infer<typeof api.TokenCreated>
 export type SessionView = z.infer<typeof api.SessionView>

@@ -13,7 +13,8 @@ import { outcomeText } from '../render/states.ts'
 import { describeWaiting } from '../render/waiting.ts'
 import { Exit, UsageError } from '../usage-error.ts'
 import { jobOptions, readJobOptions, readSource } from './job-options.ts'
-import type { JobOptions, SourceChoice } from './job-options.ts'
+import type { JobOptions } from './job-options.ts'
+import { prepareSource } from './prepare-source.ts'
 
 interface RunOptions extends JobOptions {
   readonly detach?: boolean
@@ -47,7 +48,7 @@ export const run = command<RunOptions>({
     const interrupt = watchInterrupts(cli, progress)
     try {
       const api = await openApi(cli)
-      const placed = { ...request, ...(await uploadSource(cli, api, { source, progress, signal: interrupt.beforeSubmit })) }
+      const placed = { ...request, ...(await prepareSource(cli, api, { source, progress, signal: interrupt.beforeSubmit })) }
       interrupt.beforeSubmit.throwIfAborted()
       const job = await submitJob(cli, api, { request: placed, progress })
       interrupt.submitted(api, job)
@@ -67,19 +68,6 @@ export const run = command<RunOptions>({
     }
   },
 })
-
-interface UploadOptions {
-  readonly source: SourceChoice
-  readonly progress: Progress
-  readonly signal: AbortSignal
-}
-
-async function uploadSource(cli: Cli, api: Api, { source, progress, signal }: UploadOptions) {
-  if (source.kind === 'none') return {}
-  if (source.kind === 'git') return { source }
-  const { uploadDirectory } = await import('../source/upload-directory.ts')
-  return { source: { kind: 'upload' as const, blob: await uploadDirectory(cli, api, { directory: source.path, progress, signal }) } }
-}
 
 interface FollowedJob {
   readonly job: JobView

@@ -1,6 +1,5 @@
-import type { CommandDeclaration, OptionDeclaration } from '../declare.ts'
+import type { CommandDeclaration, Entry, OptionDeclaration } from '../declare.ts'
 import { globalOptions, viewOptions } from '../options.ts'
-import type { Entry } from '../tree.ts'
 
 /** Help of one command: what it does, examples first, then the words it takes. Ends with a line break. */
 export function helpOfCommand(path: string, declaration: CommandDeclaration, columns: number): string {
