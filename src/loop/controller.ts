@@ -115,13 +115,21 @@ export function createControllerLoop(options: ControllerLoopOptions): Controller
     if (carried.failed > 0) await lead.check()
     const ms = clock.steady() - startedAt
     const at = clock.now()
-    status = { ...status, lastPassAt: at, lastPassMs: ms, passes: status.passes + 1, staleSteps: status.staleSteps + carried.stale, problem: null }
+    status = {
+      ...status,
+      lastPassAt: at,
+      lastPassMs: ms,
+      passes: status.passes + 1,
+      staleSteps: status.staleSteps + carried.stale,
+      problem: null,
+    }
     options.passed?.({ at, ms, plan, carried })
   }
 
   async function run(): Promise<void> {
     let failuresInARow = 0
-    while (!stopped) {
+    for (;;) {
+      if (stopped) return
       try {
         await pass()
         failuresInARow = 0
@@ -131,7 +139,8 @@ export function createControllerLoop(options: ControllerLoopOptions): Controller
         status = { ...status, failures: status.failures + 1, problem: error instanceof Error ? error.message : String(error) }
         // The world may have missed what the failed pass had taken: the next one starts from the rows.
         known = null
-        if (!(error instanceof CideryError && error.code === 'STALE_EPOCH')) log.error('a pass of the loop failed', { error, failuresInARow })
+        if (!(error instanceof CideryError && error.code === 'STALE_EPOCH'))
+          log.error('a pass of the loop failed', { error, failuresInARow })
       }
       await wait(failuresInARow)
     }

@@ -199,7 +199,7 @@ interface Failure {
 async function retryOrEnd(tx: RecordTx, job: Job, failure: Failure): Promise<void> {
   const failures = job.infrastructureFailures + 1
   const counted = { ...job, infrastructureFailures: failures }
-  const cancel = job.cancelRequested ?? failure.attempt.cancelRequested
+  const cancel = job.cancelRequested
   if (cancel !== null) return void (await endJob(tx, counted, { kind: 'cancelled', by: cancel.by }))
   if (job.infrastructureFailures >= job.resolved.retries) return void (await endJob(tx, counted, failure.outcome))
   const notBefore = tx.now + retryDelay(failure.retryDelayMs, failures)

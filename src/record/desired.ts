@@ -1,13 +1,11 @@
 import type { Host } from '../model/host.ts'
-import type { Attempt } from '../model/job.ts'
-import type { Operation, OperationState } from '../model/operation.ts'
-import type { Sandbox } from '../model/sandbox.ts'
+import type { Attempt, Job } from '../model/job.ts'
+import type { Operation } from '../model/operation.ts'
 import type { DesiredAttempt, DesiredOperation } from '../model/sync.ts'
 import type { Reader } from '../ports/store.ts'
-import { findAttemptRow, liveAttemptsOfHosts } from './attempts.ts'
+import { liveAttemptsOfHosts } from './attempts.ts'
 import { findJob } from './jobs.ts'
 import { liveOperationsOfHosts } from './operations.ts'
-import { attemptOf } from './rows.ts'
 import { sandboxesOfHosts } from './sandboxes.ts'
 
 /** What a host should look like, as far as the rows say. */
@@ -17,44 +15,28 @@ export interface DesiredRows {
   readonly sandboxes: readonly string[]
 }
 
-/** States in which a host carries an operation out. */
-const carriedOut: ReadonlySet<OperationState> = new Set([
-  'EXECUTING',
-  'RUNNING_WARNING',
-  'TIMEOUT_PENDING',
-  'AWAITING_RECONNECT',
-  'KILLING',
-])
-
 /**
- * Reads what a host should look like. `unwanted` are attempts that it still runs and that are over here: it shall end them.
- * An attempt that was made for an earlier boot of the host is left out: that boot may have begun it, so it never begins again.
+ * Reads what a host should look like. An attempt that is not listed is one that the host shall end if it still runs there. One that was made for an
+ * earlier boot of the host is left out: that boot may have begun it, so it never begins again.
  */
-export async function readDesired(db: Reader, host: Host, unwanted: readonly string[]): Promise<DesiredRows> {
-  const live = await liveAttemptsOfHosts(db, [host.id])
+export async function readDesired(db: Reader, host: Host): Promise<DesiredRows> {
   const attempts: DesiredAttempt[] = []
-  for (const attempt of live) {
+  for (const attempt of await liveAttemptsOfHosts(db, [host.id])) {
     if (attempt.hostBootId !== host.bootId) continue
-    const desired = await desiredAttempt(db, attempt, attempt.cancelRequested?.by ?? null)
-    if (desired !== null) attempts.push(desired)
-  }
-  for (const id of unwanted) {
-    const row = await findAttemptRow(db, id)
-    const desired = row === undefined || row.ended_at === null ? null : await desiredAttempt(db, attemptOf(row), 'system')
-    if (desired !== null) attempts.push(desired)
+    const job = await findJob(db, attempt.jobId)
+    if (job !== null) attempts.push(desiredAttempt(attempt, job))
   }
   const operations = await liveOperationsOfHosts(db, [host.id])
   const sandboxes = await sandboxesOfHosts(db, [host.id])
   return {
     attempts,
-    operations: operations.filter(({ state }) => carriedOut.has(state)).map(desiredOperation),
-    sandboxes: sandboxes.filter(isKept).map(({ id }) => id),
+    operations: operations.filter(({ state }) => state !== 'PENDING').map(desiredOperation),
+    sandboxes: sandboxes.filter(({ state }) => state !== 'removing').map(({ id }) => id),
   }
 }
 
-async function desiredAttempt(db: Reader, attempt: Attempt, cancelBy: string | null): Promise<DesiredAttempt | null> {
-  const job = await findJob(db, attempt.jobId)
-  if (job === null) return null
+function desiredAttempt(attempt: Attempt, job: Job): DesiredAttempt {
+  const cancelBy = attempt.cancelRequested?.by ?? null
   return {
     id: attempt.id,
     jobId: attempt.jobId,
@@ -74,12 +56,8 @@ function desiredOperation(operation: Operation): DesiredOperation {
     id: operation.id,
     generation: operation.generation,
     request: operation.request,
-    want: operation.killRequested ? 'kill' : 'run',
+    want: operation.killRequested || operation.state === 'KILLING' ? 'kill' : 'run',
     warningMs: operation.limits.warning,
     hardMs,
   }
-}
-
-function isKept(sandbox: Sandbox): boolean {
-  return sandbox.state !== 'removing'
 }

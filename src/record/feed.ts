@@ -29,9 +29,9 @@ export async function readAllChanges(db: Reader): Promise<readonly Change[]> {
 /** The rows named, as they are now, in the order of kinds and ids; what is over or gone reads as null. Jobs come before their attempts. */
 export async function readChanges(db: Reader, touched: ReadonlyMap<Subject, ReadonlySet<string>>): Promise<readonly Change[]> {
   const changes: Change[] = []
-  for (const of of ['host', 'job', 'attempt', 'operation', 'sandbox'] as const) {
-    const ids = [...(touched.get(of) ?? [])].toSorted()
-    for (const part of chunks(ids, 500)) changes.push(...(await readers[of](db, part)))
+  for (const kind of ['host', 'job', 'attempt', 'operation', 'sandbox'] as const) {
+    const ids = [...(touched.get(kind) ?? [])].toSorted()
+    for (const part of chunks(ids, 500)) changes.push(...(await readers[kind](db, part)))
   }
   return changes
 }

@@ -4,7 +4,7 @@ import type { SyncRequest, SyncResponse } from '../model/sync.ts'
 import { recordAttemptReport } from './attempts.ts'
 import type { Author, Recorder, RecordTx } from './commit.ts'
 import { findHostRow, recordHostReport } from './hosts.ts'
-import { awaitsProof, liveOperationsOfHosts, recordOperationReport } from './operations.ts'
+import { recordOperationReport } from './operations.ts'
 import { hostOf } from './rows.ts'
 import { recordSandboxReports } from './sandboxes.ts'
 
@@ -17,6 +17,8 @@ export interface HostReport {
   readonly operations: SyncRequest['operations']
   readonly sandboxes: SyncRequest['sandboxes']
   readonly retryDelayMs: Milliseconds
+  /** Attempts that the host was told to end before. */
+  readonly knownUnwanted: ReadonlySet<string>
 }
 
 export interface StoredReport {
@@ -24,8 +26,6 @@ export interface StoredReport {
   readonly acknowledged: SyncResponse['acknowledged']
   /** Attempts that the host still runs though they are over here. */
   readonly unwanted: readonly string[]
-  /** An operation waits for facts that are newer than its end. */
-  readonly wantsProof: boolean
 }
 
 /**
@@ -44,17 +44,15 @@ async function storeReport(tx: RecordTx, report: HostReport): Promise<StoredRepo
   for (const attempt of report.attempts) {
     const stored = await recordAttemptReport(tx, attempt, report)
     if (stored.acknowledged !== null) attempts.push(stored.acknowledged)
-    if (stored.unwanted) unwanted.push(attempt.id)
+    if (!stored.unwanted) continue
+    unwanted.push(attempt.id)
+    // Told once: it is part of what the host should look like from now on.
+    if (!report.knownUnwanted.has(attempt.id)) tx.desire(report.hostId)
   }
   const operations: SyncResponse['acknowledged']['operations'][number][] = []
   for (const operation of report.operations) operations.push(await recordOperationReport(tx, report.hostId, operation))
-  await recordSandboxReports(tx, report.hostId, report.sandboxes)
+  await recordSandboxReports(tx, report.hostId, { reports: report.sandboxes, held: report.facts?.sandboxes ?? null })
   const fresh = await findHostRow(tx.db, report.hostId)
   const host = await recordHostReport(tx, hostOf(fresh ?? row), report)
-  return {
-    host,
-    acknowledged: { attempts, operations },
-    unwanted,
-    wantsProof: (await liveOperationsOfHosts(tx.db, [host.id])).some(awaitsProof),
-  }
+  return { host, acknowledged: { attempts, operations }, unwanted }
 }

@@ -285,3 +285,13 @@ export async function desireOfAllHosts(tx: RecordTx): Promise<void> {
   const rows = await tx.db.selectFrom('hosts').select('id').where('state', '!=', 'retired').orderBy('id').execute()
   for (const { id } of rows) tx.desire(id)
 }
+
+/** Names of hosts by id. */
+export async function hostNames(db: Reader, ids: readonly string[]): Promise<ReadonlyMap<string, string>> {
+  const names = new Map<string, string>()
+  for (const part of chunks([...new Set(ids)].toSorted(), 500)) {
+    const rows = await db.selectFrom('hosts').select(['id', 'name']).where('id', 'in', part).orderBy('id').execute()
+    for (const { id, name } of rows) names.set(id, name)
+  }
+  return names
+}

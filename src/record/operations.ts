@@ -182,32 +182,32 @@ export async function moveOperation(tx: RecordTx, move: OperationMove): Promise<
   const row = await findOperationRow(tx.db, move.operationId)
   if (row === undefined || row.ended_at !== null || row.generation !== move.generation) return 'stale'
   const before = operationOf(row)
-  const after = await saveOperation(tx, before, {
-    change: { ...moved(tx, before, move.to), reason: move.reason },
-    revision: operationRevision(row),
-  })
+  const startedBootId = before.state === 'PENDING' ? ((await findHostRow(tx.db, before.hostId))?.boot_id ?? null) : before.startedBootId
+  const change = { ...moved(tx, before, move.to), startedBootId, reason: move.reason }
+  const after = await saveOperation(tx, before, { change, revision: operationRevision(row) })
   if (after === null) return 'stale'
   noteMove(tx, after, move.reason)
   return 'done'
 }
 
-const notStarted: ReadonlySet<OperationState> = new Set(['PENDING', 'VALIDATING', 'BLOCKED'])
+/** Moves a running operation to KILLING because its time is over: the host kills it. */
+export async function killOverdue(
+  tx: RecordTx,
+  step: { readonly operationId: string; readonly generation: number; readonly reason: string },
+): Promise<Applied> {
+  return moveOperation(tx, { ...step, to: 'KILLING' })
+}
 
-/** Ends an operation that has not begun, or tells the host to kill it. Asking again changes nothing. */
-export async function killOperation(tx: RecordTx, id: string, reason: string): Promise<Operation> {
+/** A person asks for the end of an operation; the loop moves it on. Asking again changes nothing. */
+export async function requestKill(tx: RecordTx, id: string): Promise<Operation> {
   const row = await findOperationRow(tx.db, id)
   if (row === undefined) throw new CideryError('NOT_FOUND', `no operation has the id ${id}`, { hint: 'cidery host show <host>' })
   const before = operationOf(row)
   if (isTerminalOperation(before.state) || before.killRequested) return before
-  const to: OperationState = notStarted.has(before.state)
-    ? 'KILLED'
-    : before.state === 'AWAITING_RECONNECT'
-      ? 'AWAITING_RECONNECT'
-      : 'KILLING'
-  const step = to === before.state ? {} : moved(tx, before, to)
-  const after = await saveOperation(tx, before, { change: { ...step, killRequested: true, reason }, revision: operationRevision(row) })
+  const change = { killRequested: true, reason: `to be killed for ${tx.author.actor}` }
+  const after = await saveOperation(tx, before, { change, revision: operationRevision(row) })
   if (after === null) return before
-  noteMove(tx, after, reason)
+  tx.note('operation.changed', `operation/${id}`, { data: { killRequested: true } })
   return after
 }
 

@@ -167,12 +167,18 @@ export async function useSandbox(tx: RecordTx, id: string): Promise<void> {
   if (row !== undefined) await saveSandbox(tx, sandboxOf(row), { lastUsedAt: tx.now, warnedAt: null })
 }
 
+/** What a host says of its sandboxes: its own records, and, when it sent facts, what its engines really hold. */
+export interface SandboxNews {
+  readonly reports: readonly SandboxReport[]
+  readonly held: readonly { readonly id: string }[] | null
+}
+
 /**
- * Stores what a host says of its sandboxes. The list is whole when `complete`: what is missing from it and should be gone is gone.
- * Reports of sandboxes that are not this host's are passed over.
+ * Stores what a host says of its sandboxes. One that neither its records nor its engines have is gone when it was to be removed, and failed when it was
+ * there before. Reports of sandboxes that are not this host's are passed over.
  */
-export async function recordSandboxReports(tx: RecordTx, hostId: string, reports: readonly SandboxReport[]): Promise<void> {
-  if (reports.length === 0) return
+export async function recordSandboxReports(tx: RecordTx, hostId: string, news: SandboxNews): Promise<void> {
+  if (news.reports.length === 0 && news.held === null) return
   const rows = await tx.db
     .selectFrom('sandboxes')
     .selectAll()
@@ -180,11 +186,24 @@ export async function recordSandboxReports(tx: RecordTx, hostId: string, reports
     .where('state', 'not in', gone)
     .orderBy('id')
     .execute()
-  const known = new Map(rows.map((row) => [row.id, sandboxOf(row)]))
-  for (const report of reports) {
-    const sandbox = known.get(report.id)
-    if (sandbox !== undefined) await recordSandboxReport(tx, sandbox, report)
+  const reported = new Map(news.reports.map((report) => [report.id, report]))
+  const held = news.held === null ? null : new Set(news.held.map(({ id }) => id))
+  for (const row of rows) {
+    const sandbox = sandboxOf(row)
+    const report = reported.get(sandbox.id)
+    if (report !== undefined) await recordSandboxReport(tx, sandbox, report)
+    else if (held !== null && !held.has(sandbox.id)) await recordMissing(tx, sandbox)
   }
+}
+
+async function recordMissing(tx: RecordTx, sandbox: Sandbox): Promise<void> {
+  if (sandbox.state === 'requested') return
+  const state = sandbox.state === 'removing' ? 'gone' : 'failed'
+  if (state === sandbox.state) return
+  const reason = state === 'gone' ? sandbox.reason : 'it is not on its host any more'
+  const saved = await saveSandbox(tx, sandbox, { state, reason })
+  if (saved !== null)
+    tx.note(state === 'gone' ? 'sandbox.removed' : 'sandbox.changed', `sandbox/${sandbox.id}`, { data: { state, reason } })
 }
 
 async function recordSandboxReport(tx: RecordTx, sandbox: Sandbox, report: SandboxReport): Promise<void> {

@@ -2,6 +2,7 @@ import type { Host } from '../model/host.ts'
 import type { Instant } from '../model/instant.ts'
 import type { Job, JobSpec, ResolvedJob } from '../model/job.ts'
 import type { Plan, Waiting } from '../model/plan.ts'
+import type { Sandbox } from '../model/sandbox.ts'
 import type { Spec } from '../model/spec.ts'
 import type { Blobs } from '../ports/blobs.ts'
 import type { Log } from '../ports/log.ts'
@@ -18,6 +19,8 @@ export interface Judgement {
   readonly classOf: (job: Job) => string
   readonly poolOf: (spec: Spec, host: Host) => string
   readonly labelsOf: (spec: Spec, host: Host) => Readonly<Record<string, string>>
+  /** When a sandbox is removed, whichever of its limits comes first. */
+  readonly leaseEnd: (sandbox: Sandbox) => Instant
   /** Why a thing waits, by the functions that decide. */
   readonly explain: (subject: string, now: Instant) => Promise<readonly Waiting[]>
 }

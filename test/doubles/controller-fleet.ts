@@ -5,8 +5,8 @@ import { decisionRules } from '../../src/loop/controller/rules.ts'
 import type { HostId, JobId } from '../../src/model/id.ts'
 import { JobSpec, type Job } from '../../src/model/job.ts'
 import { Spec } from '../../src/model/spec.ts'
-import type { Blobs } from '../../src/ports/blobs.ts'
 import type { ControllerLink } from '../../src/ports/agent.ts'
+import type { Blobs } from '../../src/ports/blobs.ts'
 import type { Signer } from '../../src/ports/secrets.ts'
 import type { MigratableStore, Store } from '../../src/ports/store.ts'
 import { recordLog, attemptsOfJobs } from '../../src/record/attempts.ts'
@@ -85,7 +85,9 @@ export async function startFleet(options: FleetOptions = {}): Promise<Fleet> {
     return {
       // What travels is JSON: nothing is shared with the controller.
       sync: async (request, signal) =>
-        structuredClone(await core.sync.handle({ hostId, origin: '127.0.0.1', signal }, JSON.parse(JSON.stringify(request)) as typeof request)),
+        structuredClone(
+          await core.sync.handle({ hostId, origin: '127.0.0.1', signal }, JSON.parse(JSON.stringify(request)) as typeof request),
+        ),
       async appendLog(attemptId, offset, bytes) {
         const length = await blobs.append(logName(attemptId), offset, bytes)
         core.services.logs.grew(attemptId)
@@ -104,8 +106,18 @@ export async function startFleet(options: FleetOptions = {}): Promise<Fleet> {
       db
         .insertInto('hosts')
         .values({
-          id, name, pool: 'default', state: 'enrolled', generation: 1, desired_generation: 1, last_seen_at: null, boot_id: null, key_hash: null, next_key_hash: null,
-          enrolled_at: clock.now(), doc: hostDoc({ labels: {}, schedulable: { kind: 'open' }, facts: null, failureStreak: 0 }),
+          id,
+          name,
+          pool: 'default',
+          state: 'enrolled',
+          generation: 1,
+          desired_generation: 1,
+          last_seen_at: null,
+          boot_id: null,
+          key_hash: null,
+          next_key_hash: null,
+          enrolled_at: clock.now(),
+          doc: hostDoc({ labels: {}, schedulable: { kind: 'open' }, facts: null, failureStreak: 0 }),
         })
         .execute(),
     )
@@ -126,9 +138,20 @@ export async function startFleet(options: FleetOptions = {}): Promise<Fleet> {
   const job = (id: string): Promise<Job> => core.recorder.read((db) => readJob(db, id))
 
   return {
-    time, core, store, blobs, log, faults, enrol, link, job, until,
+    time,
+    core,
+    store,
+    blobs,
+    log,
+    faults,
+    enrol,
+    link,
+    job,
+    until,
     async agent(name, agentOptions = {}) {
-      const known = await core.recorder.read((db) => db.selectFrom('hosts').select('id').where('name', '=', name).orderBy('id').executeTakeFirst())
+      const known = await core.recorder.read((db) =>
+        db.selectFrom('hosts').select('id').where('name', '=', name).orderBy('id').executeTakeFirst(),
+      )
       const hostId = (known?.id as HostId | undefined) ?? (await enrol(name))
       const agent = simulatedAgent({ clock, timers, name, link: link(hostId), ...agentOptions })
       agent.start()

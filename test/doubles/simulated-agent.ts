@@ -139,22 +139,26 @@ export function simulatedAgent(options: SimulatedAgentOptions): SimulatedAgent {
     }
   }
 
+  function acknowledge(acknowledged: SyncResponse['acknowledged']): void {
+    for (const { id, revision, ended } of acknowledged.attempts) {
+      const entry = held.get(id)
+      if (entry === undefined) continue
+      entry.acknowledged = Math.max(entry.acknowledged, revision)
+      if (ended && entry.report.state === 'ended') held.delete(id)
+    }
+    for (const { id, revision } of acknowledged.operations) {
+      const entry = operations.get(id)
+      if (entry !== undefined) entry.acknowledged = Math.max(entry.acknowledged, revision)
+    }
+  }
+
   async function exchange(waitMs: number): Promise<SyncResponse> {
     const sent = request(waitMs)
     const answer = await link.sync(sent, stop.signal)
     answers.push(answer)
     if (sent.facts !== null) wantFacts = false
     if (answer.wantFacts) wantFacts = true
-    for (const { id, revision, ended } of answer.acknowledged.attempts) {
-      const entry = held.get(id)
-      if (entry === undefined) continue
-      entry.acknowledged = Math.max(entry.acknowledged, revision)
-      if (ended && entry.report.state === 'ended') held.delete(id)
-    }
-    for (const { id, revision } of answer.acknowledged.operations) {
-      const entry = operations.get(id)
-      if (entry !== undefined) entry.acknowledged = Math.max(entry.acknowledged, revision)
-    }
+    acknowledge(answer.acknowledged)
     const lower = answer.epoch < seen.epoch || (answer.epoch === seen.epoch && answer.generation < seen.generation)
     if (answer.desired !== null && !lower) {
       seen = { epoch: answer.epoch, generation: answer.generation }

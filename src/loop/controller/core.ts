@@ -101,7 +101,11 @@ export async function createControllerCore(ports: CorePorts, options: CoreOption
   }
 
   const lead = createLead({
-    store, clock, log, holder: options.holder, alone: options.alone,
+    store,
+    clock,
+    log,
+    holder: options.holder,
+    alone: options.alone,
     taken: async (epoch) => {
       await recorder.write(system, async (tx) => tx.note('controller.led', 'controller', { data: { epoch, holder: options.holder } }))
       sync.wakeAll()
@@ -109,7 +113,11 @@ export async function createControllerCore(ports: CorePorts, options: CoreOption
   })
 
   const sync = createSyncHandler({
-    recorder, clock, timers, log, lastSeen,
+    recorder,
+    clock,
+    timers,
+    log,
+    lastSeen,
     epoch: lead.epoch,
     spec: () => current.spec,
     settings: (host) => settingsFor(current.spec, host),
@@ -118,11 +126,16 @@ export async function createControllerCore(ports: CorePorts, options: CoreOption
   })
 
   const loop = createControllerLoop({
-    recorder, clock, timers, log, lead, lastSeen,
+    recorder,
+    clock,
+    timers,
+    log,
+    lead,
+    lastSeen,
     decider: ports.decider,
     ids: ports.ids,
     readSpec: currentSpec,
-    specChanged: async () => void (await recorder.write(system, desireOfAllHosts)),
+    specChanged: () => recorder.write(system, desireOfAllHosts),
     ...(options.passed === undefined ? {} : { passed: options.passed }),
     ...(options.atLeastEvery === undefined ? {} : { atLeastEvery: options.atLeastEvery }),
   })
@@ -130,7 +143,7 @@ export async function createControllerCore(ports: CorePorts, options: CoreOption
   async function seal(): Promise<void> {
     if (!lead.leads()) return
     const epoch = lead.epoch()
-    for (let more = true; more; ) {
+    for (let more = true; more;) {
       if (!(await store.read(hasUnsealed))) return
       const result = await store.write((tx) => sealEvents(tx, { epoch, now: clock.now(), signer: ports.signer }))
       if (result.checkpoint !== null) checkpoint = { number: result.checkpoint.number, hash: result.checkpoint.hash }
@@ -146,17 +159,22 @@ export async function createControllerCore(ports: CorePorts, options: CoreOption
     const now = clock.now()
     const removed = await removeOld(
       {
-        recorder, blobs: ports.blobs, now,
-        write: (work) => recorder.write(system, async (tx) => {
-          await requireEpoch(tx.db, epoch)
-          return work(tx)
-        }),
+        recorder,
+        blobs: ports.blobs,
+        now,
+        write: (work) =>
+          recorder.write(system, async (tx) => {
+            await requireEpoch(tx.db, epoch)
+            return work(tx)
+          }),
       },
       limits,
     )
     let events = 0
     for (let cut = 1; cut > 0; events += cut) {
-      cut = await store.write((tx) => cutJournal(tx, { epoch, now: clock.now(), signer: ports.signer, before: now - limits.journalRetention }))
+      cut = await store.write((tx) =>
+        cutJournal(tx, { epoch, now: clock.now(), signer: ports.signer, before: now - limits.journalRetention }),
+      )
     }
     log.info('old records were removed', { ...removed, events })
   }
@@ -168,7 +186,11 @@ export async function createControllerCore(ports: CorePorts, options: CoreOption
   ]
 
   const services: LogServices = {
-    recorder, clock, timers, log, logs,
+    recorder,
+    clock,
+    timers,
+    log,
+    logs,
     blobs: ports.blobs,
     ids: ports.ids,
     spec: () => current.spec,
@@ -185,7 +207,13 @@ export async function createControllerCore(ports: CorePorts, options: CoreOption
   }
 
   return {
-    recorder, services, sync, streams, loop, lead, lastSeen,
+    recorder,
+    services,
+    sync,
+    streams,
+    loop,
+    lead,
+    lastSeen,
     specGeneration: () => current.generation,
     async start() {
       await lead.hold()
@@ -205,12 +233,27 @@ export async function createControllerCore(ports: CorePorts, options: CoreOption
 }
 
 async function hasUnsealed(db: Parameters<Parameters<Store['read']>[0]>[0]): Promise<boolean> {
-  return (await db.selectFrom('events').select('seq').where('number', 'is', null).orderBy('epoch').orderBy('seq').limit(1).executeTakeFirst()) !== undefined
+  return (
+    (await db
+      .selectFrom('events')
+      .select('seq')
+      .where('number', 'is', null)
+      .orderBy('epoch')
+      .orderBy('seq')
+      .limit(1)
+      .executeTakeFirst()) !== undefined
+  )
 }
 
 function classOfJob(job: Job): string {
   const { resolved } = job
   return classKey({
-    queue: job.queue, engine: resolved.engine, image: resolved.image, labels: resolved.spec.labels, shape: resolved.shape, network: resolved.network, priority: resolved.spec.priority,
+    queue: job.queue,
+    engine: resolved.engine,
+    image: resolved.image,
+    labels: resolved.spec.labels,
+    shape: resolved.shape,
+    network: resolved.network,
+    priority: resolved.spec.priority,
   })
 }

@@ -1,7 +1,7 @@
 import type { Instant } from '../../model/instant.ts'
+import type { Change } from '../../model/world.ts'
 import { system, type Recorder } from '../../record/commit.ts'
 import { recordLastSeen } from '../../record/hosts.ts'
-import type { Change } from '../../model/world.ts'
 
 /** Last receipts per host: kept in memory, since a sync that brings no news is no event, and written in one batch now and then. */
 export interface LastSeen {

@@ -22,7 +22,11 @@ export function decisionRules(onFault: (fault: PlanFault) => void) {
       const bad = new Set(faults.map(({ index }) => index))
       return { ...plan, steps: plan.steps.filter((_step, index) => !bad.has(index)) }
     },
-    explain: (question: { readonly spec: Spec; readonly world: World; readonly now: Instant; readonly subject: string }): readonly Waiting[] =>
-      explain(question.spec, question.world, question),
+    explain: (question: {
+      readonly spec: Spec
+      readonly world: World
+      readonly now: Instant
+      readonly subject: string
+    }): readonly Waiting[] => explain(question.spec, question.world, question),
   }
 }

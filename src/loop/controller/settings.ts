@@ -9,7 +9,10 @@ export function settingsFor(spec: Spec, host: Pick<Host, 'name' | 'pool'>): Agen
   const pool = poolOf(spec, host)
   const readiness = pool?.readiness
   const engines: AgentSettings['engines'] = Object.fromEntries(
-    Object.entries(pool?.engines ?? {}).map(([name, engine]) => [name, { slots: engine.slots ?? null, limits: engine.limits, networks: engine.networks }]),
+    Object.entries(pool?.engines ?? {}).map(([name, engine]) => [
+      name,
+      { slots: engine.slots ?? null, limits: engine.limits, networks: engine.networks },
+    ]),
   )
   return {
     attemptLeaseMs: limits.attemptLease,

@@ -132,22 +132,29 @@ export function createSyncHandler(options: SyncHandlerOptions): SyncHandler {
     const row = await recorder.read((db) => findHostRow(db, caller.hostId))
     if (row === undefined || row.state === 'retired') throw retired()
     if (!bringsNews(request) && row.state === 'up' && row.boot_id === request.bootId) return null
-    const stored = await recordReport(recorder, { actor: `host:${row.name}`, origin: caller.origin }, {
-      hostId: caller.hostId,
-      bootId: request.bootId,
-      facts: request.facts,
-      attempts: request.attempts,
-      operations: request.operations,
-      sandboxes: request.sandboxes,
-      retryDelayMs: options.spec().limits.retryDelay,
-      knownUnwanted: session.unwanted,
-    })
+    const stored = await recordReport(
+      recorder,
+      { actor: `host:${row.name}`, origin: caller.origin },
+      {
+        hostId: caller.hostId,
+        bootId: request.bootId,
+        facts: request.facts,
+        attempts: request.attempts,
+        operations: request.operations,
+        sandboxes: request.sandboxes,
+        retryDelayMs: options.spec().limits.retryDelay,
+        knownUnwanted: session.unwanted,
+      },
+    )
     if (stored === null) throw retired()
     return stored
   }
 
   /** What the host should look like, read in one snapshot with the generation that it goes by. */
-  async function look(hostId: string, about: { readonly request: SyncRequest; readonly acknowledged: SyncResponse['acknowledged'] }): Promise<View> {
+  async function look(
+    hostId: string,
+    about: { readonly request: SyncRequest; readonly acknowledged: SyncResponse['acknowledged'] },
+  ): Promise<View> {
     const { request, acknowledged } = about
     return recorder.read(async (db) => {
       const row = await findHostRow(db, hostId)
@@ -156,7 +163,9 @@ export function createSyncHandler(options: SyncHandlerOptions): SyncHandler {
       const epoch = options.epoch()
       const moved = request.seen.epoch !== epoch || request.seen.generation < host.desiredGeneration
       const rows = moved ? await readDesired(db, host) : null
-      const wantsProof = (await liveOperationsOfHosts(db, [hostId])).some((operation) => awaitsProof(operation) && factsTakenAt(host) <= (operation.completedAt ?? 0))
+      const wantsProof = (await liveOperationsOfHosts(db, [hostId])).some(
+        (operation) => awaitsProof(operation) && factsTakenAt(host) <= (operation.completedAt ?? 0),
+      )
       const stale = clock.now() - factsTakenAt(host) > factsMaxAge
       return {
         host,
@@ -204,12 +213,18 @@ function hasNews(acknowledged: SyncResponse['acknowledged']): boolean {
 function requireServed(request: SyncRequest): void {
   const oldest = servedProtocols[0] ?? syncProtocol
   if (request.protocol >= oldest) return
-  throw new CideryError('AGENT_TOO_OLD', `the agent speaks protocol ${request.protocol}; this controller answers ${servedProtocols.join(' and ')}`, {
-    hint: 'install the cidery of the controller on this host; its jobs go on meanwhile',
-    details: { served: servedProtocols },
-  })
+  throw new CideryError(
+    'AGENT_TOO_OLD',
+    `the agent speaks protocol ${request.protocol}; this controller answers ${servedProtocols.join(' and ')}`,
+    {
+      hint: 'install the cidery of the controller on this host; its jobs go on meanwhile',
+      details: { served: servedProtocols },
+    },
+  )
 }
 
 function retired(): CideryError {
-  return new CideryError('UNAUTHENTICATED', 'this host is not in the fleet any more', { hint: 'cidery host add, on the controller, gives a new line for it' })
+  return new CideryError('UNAUTHENTICATED', 'this host is not in the fleet any more', {
+    hint: 'cidery host add, on the controller, gives a new line for it',
+  })
 }

@@ -1,0 +1,209 @@
+import { z } from 'zod'
+import { CideryError } from '../model/errors.ts'
+import { AttemptId } from '../model/id.ts'
+import { BlobDigest } from '../model/job.ts'
+import { SyncRequest, type SyncResponse } from '../model/sync.ts'
+import type { SecretBox } from '../ports/secrets.ts'
+import type { Reader } from '../ports/store.ts'
+import { findAttemptRow, liveAttemptsOfHosts, recordLog } from '../record/attempts.ts'
+import { digestsOfJob } from '../record/blobs.ts'
+import { announceKey } from '../record/enrolments.ts'
+import { findJob } from '../record/jobs.ts'
+import type { AttemptRow } from '../record/rows.ts'
+import { openSecrets } from '../record/secrets.ts'
+import { logName, type LogServices } from './logs.ts'
+import { route, type Route, type RouteContext } from './route.ts'
+import { authorOf } from './services.ts'
+import { appendBytes, uploadRoutes } from './uploads.ts'
+
+export interface SyncCaller {
+  readonly hostId: string
+  readonly origin: string
+  /** Aborted when the agent went away. */
+  readonly signal: AbortSignal
+}
+
+/** Answers `sync`; the loop brings it. */
+export interface SyncHandler {
+  handle(caller: SyncCaller, request: SyncRequest): Promise<SyncResponse>
+  /** Every host should look again (another lead, another spec). */
+  wakeAll(): void
+  parkedHosts(): readonly string[]
+  close(): void
+}
+
+export interface AgentServices extends LogServices {
+  readonly sync: SyncHandler
+  readonly box: SecretBox
+}
+
+const AttemptParams = z.strictObject({ id: AttemptId })
+const LogLength = z.strictObject({ length: z.int().nonnegative() })
+const logRequestBytes = 16 * 1024 * 1024
+/** Room for the line that says where a log was cut. */
+const cutMark = 64 * 1024
+const syncBytes = 8 * 1024 * 1024
+
+/** What a host may call with its own key. It sees and changes only what is its own. */
+export function agentRoutes(services: AgentServices): readonly Route[] {
+  const { recorder } = services
+  return [
+    route({
+      method: 'POST',
+      path: '/agent/sync',
+      summary: 'Report what the host sees; answers what it should look like',
+      tag: 'agent',
+      access: 'host',
+      body: SyncRequest,
+      bodyLimit: syncBytes,
+      response: 'raw',
+      handler: async (context, { body }) => {
+        const answer = await services.sync.handle({ hostId: context.principal.id, origin: context.origin, signal: context.signal }, body)
+        await context.reply.type('application/json; charset=utf-8').send(JSON.stringify(answer))
+      },
+    }),
+    route({
+      method: 'PUT',
+      path: '/agent/attempts/:id/log',
+      summary: 'Append to the log of an attempt at an offset',
+      tag: 'agent',
+      access: 'host',
+      params: AttemptParams,
+      query: z.strictObject({ offset: z.coerce.number().int().min(0) }),
+      body: 'bytes',
+      bodyLimit: logRequestBytes,
+      response: LogLength,
+      handler: async (context, { params, query }) => ({
+        length: await appendLog(services, context, { id: params.id, offset: query.offset }),
+      }),
+    }),
+    route({
+      method: 'POST',
+      path: '/agent/attempts/:id/log/finish',
+      summary: 'Say how long the whole log is',
+      tag: 'agent',
+      access: 'host',
+      params: AttemptParams,
+      body: LogLength,
+      response: 'empty',
+      handler: async (context, { params, body }) => finishLog(services, context, { id: params.id, length: body.length }),
+    }),
+    route({
+      method: 'GET',
+      path: '/agent/attempts/:id/secrets',
+      summary: 'The secrets of a job that this host runs now',
+      tag: 'agent',
+      access: 'host',
+      params: AttemptParams,
+      response: z.record(z.string(), z.string()),
+      handler: async (context, { params }) => {
+        context.reply.header('cache-control', 'no-store')
+        return recorder.read(async (db) => {
+          const row = await ownAttempt(db, context, params.id)
+          const job = await findJob(db, row.job_id)
+          if (row.ended_at !== null || job === null)
+            throw new CideryError('FORBIDDEN', `the attempt ${params.id} is over: its secrets are not given out any more`)
+          return openSecrets(db, services.box, { queue: job.queue, names: job.resolved.spec.secrets })
+        })
+      },
+    }),
+    route({
+      method: 'GET',
+      path: '/agent/blobs/:digest',
+      summary: 'Bytes that a job of this host starts from; takes Range: bytes=N-',
+      tag: 'agent',
+      access: 'host',
+      params: z.strictObject({ digest: BlobDigest }),
+      response: 'raw',
+      handler: async (context, { params }) => sendBlob(services, context, params.digest),
+    }),
+    ...uploadRoutes(services, {
+      path: '/agent/uploads',
+      access: 'host',
+      tag: 'agent',
+      limit: () => services.spec().limits.artifactBytes,
+      underFloor: 'accepted',
+    }),
+    route({
+      method: 'POST',
+      path: '/agent/key',
+      summary: 'Announce the next key of this host by its SHA-256',
+      tag: 'agent',
+      access: 'host',
+      body: z.strictObject({ keyHash: z.string().regex(/^[0-9a-f]{64}$/) }),
+      response: 'empty',
+      handler: async (context, { body }) => {
+        await recorder.write(authorOf(context), async (tx) => {
+          await announceKey(tx.db, context.principal.id, body.keyHash)
+          tx.note('host.keyRotated', `host/${context.principal.name}`, { data: { announced: true } })
+        })
+      },
+    }),
+  ]
+}
+
+/** An attempt of the calling host; another's looks like none. */
+async function ownAttempt(db: Reader, context: RouteContext, id: string): Promise<AttemptRow> {
+  const row = await findAttemptRow(db, id)
+  if (row !== undefined && row.host_id === context.principal.id) return row
+  throw new CideryError('NOT_FOUND', `this host has no attempt ${id}`)
+}
+
+async function appendLog(
+  services: AgentServices,
+  context: RouteContext,
+  at: { readonly id: string; readonly offset: number },
+): Promise<number> {
+  const job = await services.recorder.read(async (db) => findJob(db, (await ownAttempt(db, context, at.id)).job_id))
+  const limit = (job?.resolved.logBytes ?? services.spec().limits.jobLog) + cutMark
+  try {
+    return await appendBytes(services, { name: logName(at.id), offset: at.offset, limit }, context.bytes())
+  } finally {
+    // What came before a broken connection is shown as well.
+    services.logs.grew(at.id)
+  }
+}
+
+async function finishLog(
+  services: AgentServices,
+  context: RouteContext,
+  end: { readonly id: string; readonly length: number },
+): Promise<void> {
+  const held = await services.blobs.length(logName(end.id))
+  await services.recorder.read((db) => ownAttempt(db, context, end.id))
+  if (held < end.length) {
+    throw new CideryError('OFFSET_MISMATCH', `${held} of ${end.length} bytes of the log are here`, { details: { offset: held } })
+  }
+  await services.recorder.write(authorOf(context), (tx) => recordLog(tx, end.id, { bytes: end.length, complete: true }))
+  services.logs.grew(end.id)
+}
+
+async function sendBlob(services: AgentServices, context: RouteContext, digest: string): Promise<void> {
+  await services.recorder.read((db) => requireNeeded(db, context.principal.id, digest))
+  const start = rangeStart(context.request.headers.range)
+  const { sizeBytes, stream } = await services.blobs.open(digest, start)
+  const { reply } = context
+  reply
+    .header('content-type', 'application/octet-stream')
+    .header('accept-ranges', 'bytes')
+    .header('content-length', Math.max(0, sizeBytes - start))
+  if (start > 0) reply.code(206).header('content-range', `bytes ${start}-${sizeBytes - 1}/${sizeBytes}`)
+  await reply.send(stream)
+}
+
+/** A host gets only the bytes that a job which it runs now starts from. */
+async function requireNeeded(db: Reader, hostId: string, digest: string): Promise<void> {
+  for (const attempt of await liveAttemptsOfHosts(db, [hostId])) {
+    const job = await findJob(db, attempt.jobId)
+    if (job !== null && digestsOfJob(job.resolved.spec).includes(digest)) return
+  }
+  throw new CideryError('NOT_FOUND', `no job of this host starts from ${digest}`)
+}
+
+/** Start of an open range (`bytes=5-`); 0 without one. INVALID_INPUT for other forms. */
+export function rangeStart(header: string | undefined): number {
+  if (header === undefined) return 0
+  const start = /^bytes=(\d{1,15})-$/.exec(header.trim())?.[1]
+  if (start === undefined) throw new CideryError('INVALID_INPUT', 'only ranges of the form bytes=N- are answered')
+  return Number(start)
+}
