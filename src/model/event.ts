@@ -4,7 +4,7 @@ import { z } from 'zod'
 export const eventKinds = [
   'controller.started', 'controller.led', 'spec.applied',
   'job.submitted', 'job.assigned', 'job.running', 'job.retried', 'job.cancelRequested', 'job.ended', 'attempt.ended', 'attempt.refused',
-  'host.enrolled', 'host.up', 'host.lost', 'host.cordoned', 'host.uncordoned', 'host.draining', 'host.quarantined', 'host.retired', 'host.keyAnnounced', 'host.keyRotated', 'host.readiness', 'host.rebooted',
+  'host.enrolled', 'host.up', 'host.lost', 'host.cordoned', 'host.uncordoned', 'host.draining', 'host.quarantined', 'host.retired', 'host.keyRotated', 'host.readiness', 'host.rebooted',
   'operation.requested', 'operation.changed', 'operation.ended',
   'sandbox.created', 'sandbox.changed', 'sandbox.removed', 'sandbox.expiring',
   'secret.set', 'secret.removed',

@@ -3,7 +3,7 @@ import { EnrolmentCreate, EnrolmentCreated, PageQuery, pageOf } from '../model/a
 import { CideryError } from '../model/errors.ts'
 import { didYouMean } from '../model/input-problems.ts'
 import type { Spec } from '../model/spec.ts'
-import { announceKey, insertEnrolment, listEnrolments, removeEnrolment } from '../record/enrolments.ts'
+import { insertEnrolment, listEnrolments, removeEnrolment } from '../record/enrolments.ts'
 import type { Enrolment } from '../record/enrolments.ts'
 import { pageOfRows, readCursor } from '../record/pages.ts'
 import { credentialHash, newCredential } from './access/credential.ts'
@@ -25,8 +25,6 @@ const EnrolmentView = z.strictObject({
   state: z.enum(['open', 'used', 'expired']),
 })
 
-const KeyChange = z.strictObject({ keyHash: z.string().regex(/^[0-9a-f]{64}$/, 'a SHA-256 in lower-case hex') })
-
 export interface EnrolmentParts {
   readonly ports: ServePorts
   readonly spec: () => Promise<Spec>
@@ -35,7 +33,7 @@ export interface EnrolmentParts {
   readonly caFingerprint: string | null
 }
 
-/** Routes that let new hosts in, and let known ones change their key. */
+/** Routes that let new hosts in. */
 export function enrolmentRoutes(parts: EnrolmentParts): readonly Route[] {
   const { ports } = parts
   return [
@@ -84,22 +82,6 @@ export function enrolmentRoutes(parts: EnrolmentParts): readonly Route[] {
           await ports.append(tx, [
             eventBy(context, { kind: 'enrolment.removed', at: ports.clock.now(), subject: `enrolment/${params.id}`, data }),
           ])
-        })
-      },
-    }),
-    route({
-      method: 'POST',
-      path: '/agent/key',
-      summary: 'Announces the next key of the calling host; the present one ends when the next is first used',
-      tag: 'agent',
-      access: 'host',
-      body: KeyChange,
-      response: 'empty',
-      handler: async (context, { body }) => {
-        const { id, name } = context.principal
-        await context.write(async (tx) => {
-          await announceKey(tx, id, body.keyHash)
-          await ports.append(tx, [eventBy(context, { kind: 'host.keyAnnounced', at: ports.clock.now(), subject: `host/${name}` })])
         })
       },
     }),

@@ -1,12 +1,13 @@
-import { X509Certificate, createHash, webcrypto } from 'node:crypto'
+import { X509Certificate, createHash } from 'node:crypto'
 import { chmod, mkdir, open, readFile, rename, rm } from 'node:fs/promises'
 import { isIP } from 'node:net'
 import { join } from 'node:path'
-import type * as X509Module from '@peculiar/x509'
 import { CideryError } from '../../model/errors.ts'
 import type { Certificates, ServerCertificate } from '../../ports/certificates.ts'
 import type { Log } from '../../ports/log.ts'
 import type { Clock } from '../../ports/time.ts'
+import { makeCa, makeServerCertificate } from './make-certificate.ts'
+import type { KeyAndCertificate } from './make-certificate.ts'
 
 export interface OwnCaOptions {
   /** Where keys and certificates are kept: made with mode 0700. */
@@ -25,13 +26,7 @@ const serverDays = 90
 const renewDays = 30
 /** Clocks of hosts may be behind. */
 const backdateDays = 1
-
-type X509Library = typeof X509Module
-
-interface KeyAndCertificate {
-  readonly key: string
-  readonly certificate: string
-}
+const caName = 'cidery controller CA'
 
 /**
  * Opens the controller's own CA, made at the first start (ECDSA P-256), and a server certificate for the given names that it signed.
@@ -43,7 +38,7 @@ export async function openOwnCa(options: OwnCaOptions): Promise<Certificates> {
   const { directory, clock, log } = options
   await mkdir(directory, { recursive: true, mode: 0o700 })
   await chmod(directory, 0o700)
-  const ca = (await readPair(directory, 'ca')) ?? (await makeCa(options))
+  const ca = (await readPair(directory, 'ca')) ?? (await firstCa(options))
   const caCertificate = new X509Certificate(ca.certificate)
   let server = await presentServer()
 
@@ -61,7 +56,7 @@ export async function openOwnCa(options: OwnCaOptions): Promise<Certificates> {
   }
 
   async function makeServer(): Promise<ServerCertificate> {
-    const made = await signServer(options, ca)
+    const made = signServer(options, ca)
     await writePair(directory, 'server', made)
     log.info('made a server certificate', { names: options.names, days: serverDays })
     return shown(made)
@@ -91,86 +86,19 @@ function hasName(certificate: X509Certificate, name: string): boolean {
   return isIP(name) === 0 ? certificate.checkHost(name) !== undefined : certificate.checkIP(name) !== undefined
 }
 
-/** The library is 1 MB of code that is needed once in 60 days. */
-async function loadX509(): Promise<X509Library> {
-  const x509 = await import('@peculiar/x509')
-  x509.cryptoProvider.set(webcrypto)
-  return x509
-}
-
-const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const
-
-async function makeKeys(): Promise<{ readonly keys: webcrypto.CryptoKeyPair; readonly pem: string }> {
-  const keys = await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify'])
-  const der = Buffer.from(await webcrypto.subtle.exportKey('pkcs8', keys.privateKey))
-  return { keys, pem: pemOf('PRIVATE KEY', der) }
-}
-
-function pemOf(label: string, der: Buffer): string {
-  const lines = der.toString('base64').match(/.{1,64}/g) ?? []
-  return `-----BEGIN ${label}-----\n${lines.join('\n')}\n-----END ${label}-----\n`
-}
-
-function derOf(pem: string): Uint8Array<ArrayBuffer> {
-  return Uint8Array.from(Buffer.from(pem.replaceAll(/-----[^-]+-----|\s/g, ''), 'base64'))
-}
-
-async function makeCa(options: OwnCaOptions): Promise<KeyAndCertificate> {
-  const x509 = await loadX509()
-  const { keys, pem } = await makeKeys()
+async function firstCa(options: OwnCaOptions): Promise<KeyAndCertificate> {
   const now = options.clock.now()
-  const certificate = await x509.X509CertificateGenerator.createSelfSigned({
-    serialNumber: serial(),
-    name: 'CN=cidery controller CA',
-    notBefore: new Date(now - backdateDays * day),
-    notAfter: new Date(now + caDays * day),
-    signingAlgorithm: algorithm,
-    keys,
-    extensions: [
-      new x509.BasicConstraintsExtension(true, 0, true),
-      new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign, true),
-      await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
-    ],
-  })
-  const made = { key: pem, certificate: `${certificate.toString('pem').trim()}\n` }
+  const made = makeCa({ commonName: caName, notBefore: now - backdateDays * day, notAfter: now + caDays * day })
   await writePair(options.directory, 'ca', made)
   options.log.info('made the CA of this controller', { days: caDays })
   return made
 }
 
-async function signServer(options: OwnCaOptions, ca: KeyAndCertificate): Promise<KeyAndCertificate> {
-  const x509 = await loadX509()
-  const { keys, pem } = await makeKeys()
-  const issuer = new x509.X509Certificate(ca.certificate)
-  const signingKey = await webcrypto.subtle.importKey('pkcs8', derOf(ca.key), algorithm, false, ['sign'])
+function signServer(options: OwnCaOptions, ca: KeyAndCertificate): KeyAndCertificate {
   const now = options.clock.now()
-  const names = [...new Set(options.names)].map((name) => ({ type: isIP(name) === 0 ? ('dns' as const) : ('ip' as const), value: name }))
-  const certificate = await x509.X509CertificateGenerator.create({
-    serialNumber: serial(),
-    subject: 'CN=cidery controller',
-    issuer: issuer.subject,
-    notBefore: new Date(now - backdateDays * day),
-    notAfter: new Date(Math.min(now + serverDays * day, issuer.notAfter.getTime())),
-    signingAlgorithm: algorithm,
-    publicKey: keys.publicKey,
-    signingKey,
-    extensions: [
-      new x509.BasicConstraintsExtension(false, undefined, true),
-      new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
-      new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.serverAuth]),
-      new x509.SubjectAlternativeNameExtension(names),
-      await x509.AuthorityKeyIdentifierExtension.create(issuer.publicKey),
-      await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
-    ],
-  })
-  return { key: pem, certificate: `${certificate.toString('pem').trim()}\n` }
-}
-
-/** 127 random bits: positive, as a serial number must be. */
-function serial(): string {
-  const bytes = webcrypto.getRandomValues(new Uint8Array(16))
-  bytes[0] = ((bytes[0] ?? 0) & 0x7f) | 0x40
-  return Buffer.from(bytes).toString('hex')
+  const caEnd = new X509Certificate(ca.certificate).validToDate.getTime()
+  const validity = { notBefore: now - backdateDays * day, notAfter: Math.min(now + serverDays * day, caEnd) }
+  return makeServerCertificate({ ...validity, commonName: 'cidery controller', caCommonName: caName, names: options.names }, ca)
 }
 
 async function readPair(directory: string, name: string): Promise<KeyAndCertificate | null> {

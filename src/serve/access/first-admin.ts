@@ -22,10 +22,11 @@ export interface FirstAdmin {
 
 const adminName = 'admin'
 const tokenMs = 366 * 86_400_000
-const renewMs = 30 * 86_400_000
+/** Tokens made with it end before it does, so it always has room for their usual 90 days. */
+const renewMs = 180 * 86_400_000
 
 /**
- * Makes the first admin of a fresh fleet, and sees to it that the state directory holds an admin token that works for 30 more days.
+ * Makes the first admin of a fresh fleet, and sees to it that the state directory holds an admin token that works for half a year more.
  * Files are written before the database, so that a death in between leaves a credential that does nothing and not an admin whom nobody can be.
  */
 export async function prepareFirstAdmin(ports: ServePorts, files: CredentialFiles): Promise<FirstAdmin> {

@@ -1,0 +1,75 @@
+import { describe, expect, it } from 'vitest'
+import { CideryError } from '../model/errors.ts'
+import { defaultSpec } from '../model/spec.ts'
+import { readSpecFile } from './spec-file.ts'
+
+function problemsOf(source: string): readonly string[] {
+  try {
+    readSpecFile(source, 'cidery.yaml')
+  } catch (error) {
+    if (error instanceof CideryError) return error.message.split('\n').slice(1)
+    throw error
+  }
+  return []
+}
+
+describe('readSpecFile', () => {
+  it('reads a spec with every default filled in', () => {
+    expect(readSpecFile('version: 1\n', 'cidery.yaml')).toEqual(defaultSpec)
+    const spec = readSpecFile('version: 1\nqueues:\n  ci: { timeout: 2h, weight: 2 }\n', 'cidery.yaml')
+    expect(spec.queues['ci']).toMatchObject({ timeout: 7_200_000, weight: 2, retries: 2 })
+  })
+
+  it('names every mistake with its place, the accepted values and what was probably meant', () => {
+    const source = [
+      'version: 1',
+      'pools:',
+      '  macs:',
+      '    hots: [a]',
+      '    engines:',
+      '      usr: {}',
+      '      user: { limits: advisry, slots: 0 }',
+      'queues:',
+      '  ci:',
+      '    pools: [mac]',
+      '    timeout: 5 minutes',
+      '',
+    ].join('\n')
+    expect(problemsOf(source)).toEqual([
+      'cidery.yaml:4:5: pools.macs.hots: unknown field "hots"; did you mean "hosts"? (accepted: provider, hosts, labels, engines, readiness, quarantineAfter)',
+      'cidery.yaml:6:7: pools.macs.engines.usr: unknown field "usr"; did you mean "user"? (accepted: user, qemu, tart)',
+      'cidery.yaml:7:15: pools.macs.engines.user.limits: accepted: enforced, advisory; did you mean "advisory"?',
+      expect.stringContaining('cidery.yaml:7:32: pools.macs.engines.user.slots: '),
+      'cidery.yaml:11:5: queues.ci.timeout: a duration such as 90s, 5m, 1h30m or 7d',
+    ])
+  })
+
+  it('finds names that point at nothing, under queue names with dots too', () => {
+    expect(
+      problemsOf('version: 1\npools: { macs: {} }\nqueues:\n  ci.main:\n    pools:\n      - macs\n      - mac\n    image: x\n'),
+    ).toEqual([
+      'cidery.yaml:7:9: queues.ci.main.pools[1]: there is no pool "mac"; did you mean "macs"? (accepted: macs)',
+      'cidery.yaml:8:5: queues.ci.main.image: there is no image "x"',
+    ])
+  })
+
+  it.each([
+    ['a list that does not end', 'version: 1\npools: [\n', 'cidery.yaml:3:1: '],
+    ['a key twice', 'version: 1\nversion: 1\n', 'cidery.yaml:2:1: Map keys must be unique'],
+    ['a tab as indentation', 'version: 1\npools:\n\tx: {}\n', 'cidery.yaml:3:1: '],
+    ['two documents', 'version: 1\n---\nversion: 1\n', 'cidery.yaml:2:1: '],
+    ['no version', '', 'cidery.yaml:1:1: version: accepted: 1'],
+    ['another version', 'version: 2\n', 'cidery.yaml:1:1: version: accepted: 1'],
+    ['a list where a map belongs', '- 1\n', 'cidery.yaml:1:1: '],
+    ['a name that nobody can type', 'version: 1\nqueues:\n  "No Such": {}\n', 'cidery.yaml:3:3: queues.No Such: this name is not accepted'],
+  ])('refuses %s', (_what, source, problem) => {
+    expect(problemsOf(source)[0]).toContain(problem)
+  })
+
+  it('refuses a few lines that unfold into gigabytes', () => {
+    const bomb = ['a: &a [x,x,x,x,x,x,x,x,x,x]']
+    for (const [name, of] of ['ba', 'cb', 'dc', 'ed', 'fe', 'gf', 'hg', 'ih'].map((pair) => pair.split('')))
+      bomb.push(`${name}: &${name} [${Array.from({ length: 10 }, () => `*${of}`).join(',')}]`)
+    expect(() => readSpecFile(`version: 1\n${bomb.join('\n')}\n`, 'cidery.yaml')).toThrow(/alias/i)
+  })
+})
