@@ -91,14 +91,9 @@ export class DirectoryIsolation implements Isolation {
       await run(['/bin/chmod', '-R', 'u+rwX', directory])
       await run(['/bin/rm', '-rf', directory], { timeoutMs: 300_000 })
     }
-    return { processes, bytes: (Number.parseInt(used.stdout, 10) || 0) * 1024 }
-  }
-
-  residue(record: SandboxRecord): Promise<readonly string[]> {
-    const { home, secrets } = this.paths(record)
-    const processes = this.#processes(`${markName}=${record.id}`)
-    const files = [home, secrets].filter((directory) => existsSync(directory))
-    return Promise.resolve([...processes.map(({ pid, command }) => `process ${pid} ${command}`), ...files.map((path) => `files ${path}`)])
+    const left = this.#processes(`${markName}=${record.id}`).map(({ pid, command }) => `process ${pid} ${command}`)
+    for (const path of [home, secrets]) if (existsSync(path)) left.push(`files ${path}`)
+    return { processes, bytes: (Number.parseInt(used.stdout, 10) || 0) * 1024, left }
   }
 
   accounts(): Promise<readonly FoundAccount[]> {

@@ -6,7 +6,7 @@ import type { Proof } from '../../../model/readiness.ts'
 import type { AccountCleaner, EngineSandbox, LaunchCommand, SandboxCommand, SandboxRequest, SweepReport } from '../../../ports/engine.ts'
 import { run } from '../commands.ts'
 import { measureRoom, roomProblems } from './health.ts'
-import type { Isolation, IsolationFacts } from './isolation.ts'
+import type { Isolation, IsolationFacts, Removed } from './isolation.ts'
 import { underLock } from './kernel-lock.ts'
 import { linkCount } from './linux/network-rules.ts'
 import { putFileInside } from './put-file.ts'
@@ -222,21 +222,18 @@ export class UserEngine implements AccountCleaner {
     throw new CideryError('ENGINE_FAILED', `every network of ${this.#config.netRange} is in use`)
   }
 
-  async #remove(record: SandboxRecord): Promise<{ readonly processes: number; readonly bytes: number }> {
+  async #remove(record: SandboxRecord): Promise<Removed> {
     this.#records.put({ ...record, phase: 'removing' })
     const removed = await this.#isolation.clean(record)
-    const residue = await this.#isolation.residue(record)
-    if (residue.length > 0) {
-      this.#records.put({ ...record, phase: 'removing', holder: null, residue: residue.slice(0, 50) })
-      throw new CideryError('SANDBOX_RESIDUE', `${record.account} left behind: ${residue.slice(0, 10).join(', ')}`, {
+    const { left } = removed
+    if (left.length > 0) {
+      this.#records.put({ ...record, phase: 'removing', holder: null, residue: left.slice(0, 50) })
+      throw new CideryError('SANDBOX_RESIDUE', `${record.account} left behind: ${left.slice(0, 10).join(', ')}`, {
         hint: 'remove it by hand, then: cidery host clean',
-        details: { residue },
+        details: { left },
       })
     }
     this.#records.remove(record.id)
-    await this.#underLock(async () => {
-      if (!this.#records.list().some(({ network }) => network === 'nat')) await this.#isolation.restoreHost()
-    })
     await this.#afterSandbox()
     return removed
   }

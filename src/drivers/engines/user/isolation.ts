@@ -29,6 +29,8 @@ export interface Booted {
 export interface Removed {
   readonly processes: number
   readonly bytes: number
+  /** What resisted, in words that name each thing; found by a look after the removal. */
+  readonly left: readonly string[]
 }
 
 /** An account that looks as if this engine had made it. */
@@ -57,10 +59,8 @@ export interface Isolation {
   launch(record: SandboxRecord, command: SandboxCommand): LaunchCommand
   /** Ends every process: TERM, `graceMs`, KILL, then a look. Returns how many there were. */
   end(record: SandboxRecord, graceMs: number): Promise<number>
-  /** Removes all that the sandbox left, its account last. Does not throw for a part that resists: `residue` says what is left. */
+  /** Removes all that the sandbox left, its account last, then looks again. Does not throw for a part that resists. */
   clean(record: SandboxRecord): Promise<Removed>
-  /** Looks for what is left of a sandbox, in words that name each thing. */
-  residue(record: SandboxRecord): Promise<readonly string[]>
   /** Accounts of this engine on the host, by prefix and UID range. */
   accounts(): Promise<readonly FoundAccount[]>
   /** Names of storage, links and groups that no record speaks of. */

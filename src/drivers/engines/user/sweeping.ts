@@ -82,7 +82,7 @@ export async function sweepSandboxes(sweeper: Sweeper, keep: ReadonlySet<string>
     for (const name of await isolation.strays(known)) {
       await report.removing({}, async () => {
         await isolation.removeStray(name)
-        return { processes: 0, bytes: 0 }
+        return { processes: 0, bytes: 0, left: [] }
       })
     }
     if (!records.list().some(({ network }) => network === 'nat')) await isolation.restoreHost()

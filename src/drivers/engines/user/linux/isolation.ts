@@ -163,29 +163,26 @@ export class LinuxAccounts implements Isolation {
     const processes = await this.end(record, 0)
     const name = interfaceName(this.#config, record.uid)
     if (!(await waitUntil(() => !links(this.#config).includes(name), 200))) await unlink(name)
-    await removeResidue(record)
+    const files = await removeResidue(record)
     const bytes = await removePlace(this.#config, record.account)
     await removeGroups(this.#groups, record.account)
-    const owned = await this.residue(record)
-    // The account goes last: as long as its name is there, whatever is left has an owner that a person can read.
-    if (owned.every((thing) => /^(?:account|group) /.test(thing)))
-      await removeAccount(this.#config, { name: record.account, uid: record.uid })
-    return { processes, bytes }
+    const left = [...this.#left(record), ...files]
+    if (left.length > 0) return { processes, bytes, left }
+    // The account goes last: as long as something is left, its owner has a name that a person can read.
+    await removeAccount(this.#config, { name: record.account, uid: record.uid })
+    return { processes, bytes, left: accountLeft({ name: record.account, uid: record.uid }) }
   }
 
-  async residue(record: SandboxRecord): Promise<readonly string[]> {
-    const { uid, account } = record
+  /** What is left of a sandbox but files outside its own storage, which only a search finds. */
+  #left({ uid, account }: SandboxRecord): readonly string[] {
+    const outer = interfaceName(this.#config, uid)
     return [
       ...[...processesOf(uid), ...holdersOf(placeOf(this.#config, account).directory)].map(
         ({ pid, command }) => `process ${pid} ${command}`,
       ),
-      ...(await residueOf(record)),
       ...placeLeft(this.#config, account),
       ...remainingGroups(this.#groups, account).map((path) => `control group ${path}`),
-      ...links(this.#config)
-        .filter((name) => name === interfaceName(this.#config, uid))
-        .map((name) => `network link ${name}`),
-      ...accountLeft({ name: account, uid }),
+      ...(links(this.#config).includes(outer) ? [`network link ${outer}`] : []),
     ]
   }
 

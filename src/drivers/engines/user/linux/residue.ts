@@ -100,8 +100,25 @@ async function endUserManager({ uid, account }: SandboxRecord): Promise<void> {
   await run(['systemctl', 'stop', `user@${uid}.service`, `user-${uid}.slice`])
 }
 
-/** Removes what a sandbox left outside its own storage. Its processes must be gone: nothing may race with the removal. */
-export async function removeResidue(record: SandboxRecord): Promise<void> {
+/** What this sandbox has outside its own storage, but for files that only a search finds. */
+async function namedThings(record: SandboxRecord): Promise<readonly string[]> {
+  return [
+    ...namedFiles(record).map((path) => `file ${path}`),
+    ...ipcObjects(record.uid).map(({ kind, id }) => `${kind} ${id}`),
+    ...(await dockerObjects(record.id)).map(([kind, name]) => `docker ${kind} ${name}`),
+  ]
+}
+
+/** Looks for what a sandbox has outside its own storage. */
+export async function residueOf(record: SandboxRecord): Promise<readonly string[]> {
+  return [...(await find(record.uid, ['-print'])).slice(0, 20).map((path) => `file ${path}`), ...(await namedThings(record))]
+}
+
+/**
+ * Removes what a sandbox left outside its own storage and returns what resisted. Its processes must be gone: then nothing new can
+ * come, and a search that found nothing need not be done twice.
+ */
+export async function removeResidue(record: SandboxRecord): Promise<readonly string[]> {
   await endUserManager(record)
   await removeDockerObjects(record.id)
   for (const { kind, id } of ipcObjects(record.uid)) await run(['ipcrm', ipcFlag[kind], id])
@@ -112,17 +129,7 @@ export async function removeResidue(record: SandboxRecord): Promise<void> {
       // Named by the look that follows.
     }
   }
-  const owned = await find(record.uid, ['-print'])
-  if (owned.length > 0) await find(record.uid, ['-depth', '-delete'])
-}
-
-/** Looks for what a sandbox left outside its own storage. */
-export async function residueOf(record: SandboxRecord): Promise<readonly string[]> {
-  const [files, containers] = await Promise.all([find(record.uid, ['-print']), dockerObjects(record.id)])
-  return [
-    ...files.slice(0, 20).map((path) => `file ${path}`),
-    ...namedFiles(record).map((path) => `file ${path}`),
-    ...ipcObjects(record.uid).map(({ kind, id }) => `${kind} ${id}`),
-    ...containers.map(([kind, name]) => `docker ${kind} ${name}`),
-  ]
+  if ((await find(record.uid, ['-print'])).length === 0) return namedThings(record)
+  await find(record.uid, ['-depth', '-delete'])
+  return residueOf(record)
 }
