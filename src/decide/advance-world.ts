@@ -5,6 +5,7 @@ import { isTerminalOperation } from '../model/operation.ts'
 import type { Labels } from '../model/shape.ts'
 import type { Spec } from '../model/spec.ts'
 import type { Change, JobClass, LiveAttempt, LiveJob, QueuedJob, World } from '../model/world.ts'
+import { withLoads } from './loads.ts'
 import { compareText, emptySorted, withEntry, withoutEntry } from './sorted-map.ts'
 
 /** A world in which nothing was seen yet, by a controller that listens since `now`. */
@@ -14,6 +15,8 @@ export function emptyWorld(now: Instant): World {
     jobs: emptySorted(),
     classes: emptySorted(),
     attempts: emptySorted(),
+    hostLoads: emptySorted(),
+    queueLoads: emptySorted(),
     operations: emptySorted(),
     sandboxes: emptySorted(),
     listeningSince: now,
@@ -75,19 +78,13 @@ function withAttempt(world: World, id: string, attempt: Attempt | null): World {
   const before = world.attempts.get(id)
   const jobId = attempt?.jobId ?? before?.attempt.jobId
   const job = jobId === undefined ? undefined : world.jobs.get(jobId)
-  if (attempt === null || attempt.state === 'ended') {
-    const attempts = withoutEntry(world.attempts, id)
-    return { ...world, attempts, jobs: withoutAttempt(world, job, id) }
-  }
-  const live = liveAttempt(attempt, job, before)
-  const attempts = withEntry(world.attempts, id, live)
-  if (job === undefined || job.attempts.includes(id)) return { ...world, attempts }
-  return { ...world, attempts, jobs: withEntry(world.jobs, job.id, { ...job, attempts: [...job.attempts, id] }) }
-}
-
-function withoutAttempt(world: World, job: LiveJob | undefined, id: string): World['jobs'] {
-  if (job === undefined || !job.attempts.includes(id)) return world.jobs
-  return withEntry(world.jobs, job.id, { ...job, attempts: job.attempts.filter((other) => other !== id) })
+  const isOver = attempt === null || attempt.state === 'ended'
+  const live = isOver ? undefined : liveAttempt(attempt, job, before)
+  const attempts = live === undefined ? withoutEntry(world.attempts, id) : withEntry(world.attempts, id, live)
+  const next = withLoads({ ...world, attempts }, before, live)
+  if (job === undefined || job.attempts.includes(id) === (live !== undefined)) return next
+  const ids = live === undefined ? job.attempts.filter((other) => other !== id) : [...job.attempts, id]
+  return withLiveJob(next, job, { ...job, attempts: ids })
 }
 
 /** An attempt whose job left keeps what was known of it: it still takes room on its host. */
@@ -106,16 +103,23 @@ function ofJob(attempt: Attempt, job: LiveJob): LiveAttempt {
 function withJob(world: World, id: string, job: Job | null): World {
   const before = world.jobs.get(id)
   const after = job === null || job.state === 'ended' ? undefined : liveJob(job, before)
+  let next = withLiveJob(world, before, after)
+  for (const attemptId of after?.attempts ?? []) {
+    const live = next.attempts.get(attemptId)
+    if (live === undefined || after === undefined) continue
+    const told = ofJob(live.attempt, after)
+    next = withLoads({ ...next, attempts: withEntry(next.attempts, attemptId, told) }, live, told)
+  }
+  return next
+}
+
+/** Jobs and classes after a job changed; at least one of the two is given. */
+function withLiveJob(world: World, before: LiveJob | undefined, after: LiveJob | undefined): World {
   let { classes } = world
   if (before?.state === 'queued') classes = withoutQueued(classes, before)
   if (after?.state === 'queued') classes = withQueued(classes, after)
-  if (after === undefined) return { ...world, classes, jobs: withoutEntry(world.jobs, id) }
-  let { attempts } = world
-  for (const attemptId of after.attempts) {
-    const live = attempts.get(attemptId)
-    if (live !== undefined) attempts = withEntry(attempts, attemptId, ofJob(live.attempt, after))
-  }
-  return { ...world, classes, attempts, jobs: withEntry(world.jobs, id, after) }
+  const id = after?.id ?? before?.id ?? ''
+  return { ...world, classes, jobs: after === undefined ? withoutEntry(world.jobs, id) : withEntry(world.jobs, id, after) }
 }
 
 function liveJob(job: Job, before: LiveJob | undefined): LiveJob {
@@ -174,7 +178,15 @@ export function isSpecial(job: LiveJob): boolean {
 /** What a class keeps of a job that waits in it. */
 export function queuedJob(job: LiveJob): QueuedJob {
   const { id, submittedAt, generation, notBefore, avoidHosts } = job
-  return { id, submittedAt, generation, notBefore, avoidHosts, cancelRequested: job.cancelRequested !== null }
+  return {
+    id,
+    submittedAt,
+    generation,
+    notBefore,
+    avoidHosts,
+    cancelRequested: job.cancelRequested !== null,
+    isBusy: job.attempts.length > 0,
+  }
 }
 
 function withQueued(classes: World['classes'], job: LiveJob): World['classes'] {

@@ -3,10 +3,11 @@ import { formatDuration, minute, type Instant, type Milliseconds } from '../mode
 import type { Attempt, Job, Outcome } from '../model/job.ts'
 import type { Step, Waiting } from '../model/plan.ts'
 import type { Limits } from '../model/spec.ts'
-import type { LiveAttempt, World } from '../model/world.ts'
-import type { Moment } from './fleet.ts'
+import type { HostLoad, LiveAttempt, World } from '../model/world.ts'
+import type { Fleet, Moment, Place } from './fleet.ts'
 import type { Decided } from './placement.ts'
 import { heardAt, lostInterval } from './silence.ts'
+import { visit } from './sorted-map.ts'
 
 /** What the host's clock and the way of the last answer may add to a lease. */
 const leaseSlack: Milliseconds = minute
@@ -20,15 +21,26 @@ const longestRetryDelay: Milliseconds = 10 * minute
  * Known to be over: the host runs under another boot id, left the fleet, or was silent for longer than a lease can last. Until then
  * a job has no second attempt.
  */
-export function decideAttempts(moment: Moment): Decided {
+export function decideAttempts(moment: Moment, fleet: Fleet): Decided {
   const steps: Step[] = []
   const waiting: Waiting[] = []
-  for (const live of moment.world.attempts.values()) {
-    const decided = decideAttempt(live, moment)
-    if (decided.step !== undefined) steps.push(decided.step)
-    if (decided.waiting !== undefined) waiting.push(decided.waiting)
-  }
+  visit(moment.world.hostLoads, (load, hostId) => {
+    if (isQuiet(load, fleet.places.get(hostId), moment.now)) return
+    const host = moment.world.hosts.get(hostId)
+    for (const live of load.attempts) {
+      const decided = decideAttempt(live, host, moment)
+      if (decided.step !== undefined) steps.push(decided.step)
+      if (decided.waiting !== undefined) waiting.push(decided.waiting)
+    }
+  })
   return { steps, waiting }
+}
+
+/** Whether nothing can be due on a host, so that its attempts need not be looked at one by one: nearly all hosts, nearly always. */
+function isQuiet(load: HostLoad, place: Place | undefined, now: Instant): boolean {
+  if (place === undefined || load.isCancelling) return false
+  const { host } = place
+  return host.state === 'up' && host.bootId === load.bootId && host.schedulable.kind !== 'draining' && now < place.heardAt + leaseSlack
 }
 
 interface AttemptDecision {
@@ -36,15 +48,15 @@ interface AttemptDecision {
   readonly waiting?: Waiting
 }
 
-function decideAttempt(live: LiveAttempt, moment: Moment): AttemptDecision {
+function decideAttempt(live: LiveAttempt, host: Host | undefined, moment: Moment): AttemptDecision {
   const { attempt } = live
-  const host = moment.world.hosts.get(attempt.hostId)
   const over = knownOver(live, host, moment)
   if (over !== null) return { step: endStep(attempt, over) }
   const cancel = cancelStep(live, host, moment)
   if (cancel !== null) return { step: cancel }
-  if (host !== undefined && host.state === 'up') return {}
-  return { waiting: leaseWaiting(live, host, moment) }
+  const endsAt = leaseOverAt(live, moment.world, moment.spec.limits)
+  moment.horizon.note(endsAt)
+  return host?.state === 'up' ? {} : { waiting: leaseWaiting(live, { host, moment, endsAt }) }
 }
 
 function endStep(attempt: Attempt, over: Over): Step {
@@ -99,10 +111,9 @@ function cancelStep(live: LiveAttempt, host: Host | undefined, moment: Moment): 
   return { kind: 'cancelAttempt', attemptId: id, jobId, generation, by: `drain of ${host.name} by ${host.schedulable.by}` }
 }
 
-function leaseWaiting(live: LiveAttempt, host: Host | undefined, moment: Moment): Waiting {
+function leaseWaiting(live: LiveAttempt, scene: { host: Host | undefined; moment: Moment; endsAt: Instant }): Waiting {
   const { attempt } = live
-  const endsAt = leaseOverAt(live, moment.world, moment.spec.limits)
-  moment.horizon.note(endsAt)
+  const { host, moment, endsAt } = scene
   const name = host?.name ?? attempt.hostId
   const since = host === undefined ? attempt.receiptAt : heardAt(host, moment.world.lastSeen)
   return {
@@ -122,8 +133,7 @@ export function decideCancelled(moment: Moment): Step[] {
   const steps: Step[] = []
   for (const jobClass of moment.world.classes.values()) {
     for (const job of jobClass.special.values()) {
-      const isBusy = (moment.world.jobs.get(job.id)?.attempts.length ?? 0) > 0
-      if (job.cancelRequested && !isBusy) steps.push({ kind: 'cancelQueued', jobId: job.id, jobGeneration: job.generation })
+      if (job.cancelRequested && !job.isBusy) steps.push({ kind: 'cancelQueued', jobId: job.id, jobGeneration: job.generation })
     }
   }
   return steps

@@ -21,7 +21,7 @@ export function decide(spec: Spec, world: World, now: Instant): Plan {
   const horizon = createHorizon(now)
   const moment = { spec, world, now, horizon }
   const fleet = surveyFleet(moment)
-  const attempts = decideAttempts(moment)
+  const attempts = decideAttempts(moment, fleet)
   const operations = decideOperations(moment, fleet)
   const placement = decidePlacement(moment, fleet)
   return {

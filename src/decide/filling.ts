@@ -1,7 +1,8 @@
+import type { EngineName } from '../model/job.ts'
 import type { Step } from '../model/plan.ts'
 import type { Queue } from '../model/spec.ts'
 import type { JobClass, QueuedJob } from '../model/world.ts'
-import { lacking, loadOf, shareOf, takeRoom, type Fleet, type Moment, type Place } from './fleet.ts'
+import { loadOf, shareOf, shareOfQueue, takeRoom, type Fleet, type HostGroup, type Moment, type Place } from './fleet.ts'
 import { createHeap, type Heap } from './heap.ts'
 import type { Fit, Matcher } from './matching.ts'
 import { compareText } from './sorted-map.ts'
@@ -34,6 +35,8 @@ interface QueueLine {
 export interface Filling {
   readonly steps: Step[]
   readonly lines: readonly ClassLine[]
+  /** Hosts that are kept free for a job that waited for too long. */
+  readonly held: readonly Place[]
 }
 
 /**
@@ -44,7 +47,7 @@ export function fillFleet(moment: Moment, fleet: Fleet, matcher: Matcher): Filli
   const vacancies = createVacancies()
   const lines = [...moment.world.classes.values()].map((jobClass) => openLine(jobClass, { moment, fleet, matcher }))
   const queues = openQueues(moment, fleet, lines)
-  for (const queue of queues) holdHost(queue, moment, vacancies)
+  const held = holdHosts(queues, moment, vacancies)
   const order = createHeap(queues, compareQueues)
   const steps: Step[] = []
   for (let queue = order.pop(); queue !== undefined; queue = order.pop()) {
@@ -52,7 +55,7 @@ export function fillFleet(moment: Moment, fleet: Fleet, matcher: Matcher): Filli
     if (step !== undefined) steps.push(step)
     if (queue.lines.size > 0) order.push(queue)
   }
-  return { steps, lines }
+  return { steps, lines, held }
 }
 
 interface LineTools {
@@ -62,15 +65,15 @@ interface LineTools {
 }
 
 function openLine(jobClass: JobClass, tools: LineTools): ClassLine {
-  const rest = placeable(jobClass, tools.moment, tools.fleet)
+  const rest = placeable(jobClass, tools.moment)
   const fit = tools.matcher.fit(jobClass)
   return { jobClass, fit, head: rest.next().value, rest, vacancy: null, placed: 0, stopped: null, hold: null }
 }
 
 /** Jobs that may start now: not cancelled, not before their retry is due, with no attempt that may still be alive. */
-function* placeable(jobClass: JobClass, moment: Moment, fleet: Fleet): Generator<QueuedJob, undefined, undefined> {
+function* placeable(jobClass: JobClass, moment: Moment): Generator<QueuedJob, undefined, undefined> {
   for (const job of jobClass.jobs.values()) {
-    if (!job.cancelRequested && job.notBefore <= moment.now && !fleet.busyJobs.has(job.id)) yield job
+    if (!job.cancelRequested && job.notBefore <= moment.now && !job.isBusy) yield job
   }
 }
 
@@ -85,13 +88,15 @@ function openQueues(moment: Moment, fleet: Fleet, lines: readonly ClassLine[]): 
   const queues: QueueLine[] = []
   for (const [name, ofQueue] of byQueue) {
     const settings = moment.spec.queues[name]
-    if (settings !== undefined) queues.push(openQueue(name, settings, { ofQueue, fleet }))
+    if (settings !== undefined) queues.push(openQueue(name, settings, { ofQueue, fleet, moment }))
   }
   return queues.sort(compareQueues)
 }
 
-function openQueue(name: string, settings: Queue, given: { ofQueue: ClassLine[]; fleet: Fleet }): QueueLine {
-  const { running, share } = given.fleet.usage.get(name) ?? { running: 0, share: 0 }
+function openQueue(name: string, settings: Queue, given: { ofQueue: ClassLine[]; fleet: Fleet; moment: Moment }): QueueLine {
+  const load = given.moment.world.queueLoads.get(name)
+  const running = load?.running ?? 0
+  const share = shareOfQueue(load, given.fleet.totals)
   const limit = settings.maxRunning ?? Number.POSITIVE_INFINITY
   return { name, weight: settings.weight, limit, running, share, lines: createHeap(given.ofQueue, compareLines) }
 }
@@ -125,7 +130,7 @@ function serve(queue: QueueLine, fleet: Fleet, vacancies: Vacancies): Step | und
     line.stopped = 'noCapacity'
     return undefined
   }
-  takeRoom(place, jobClass, true)
+  takeRoom(place, jobClass)
   queue.running += 1
   queue.share += shareOf(jobClass.shape, jobClass.engine, fleet.totals)
   line.placed += 1
@@ -150,39 +155,42 @@ function vacancyOf(line: ClassLine, vacancies: Vacancies): Vacancy {
 /**
  * Small jobs could keep a large one waiting for ever, since each gap is filled at once. When the first job of a queue waited for
  * `holdAfter`, the usable host that is nearest to having room gets nothing new until the job fits. Its load then only falls,
- * so that the next passes choose it again. At most one host per queue is held.
+ * so that the next passes choose it again.
+ *
+ * Only the queue with the least share may hold, among those that wait for the same hosts: the next room there is its own anyway,
+ * so that holding it takes nothing from the others that shares would give them.
  */
-function holdHost(queue: QueueLine, moment: Moment, vacancies: Vacancies): void {
-  const line = queue.lines.peek()
-  if (line?.head === undefined || queue.running >= queue.limit) return
-  const dueAt = Math.max(line.head.submittedAt, line.head.notBefore) + moment.spec.limits.holdAfter
-  moment.horizon.note(dueAt)
-  if (moment.now < dueAt || vacancyOf(line, vacancies).best([]) !== undefined) return
-  const nearest = leastLoaded(line)
-  if (nearest === null) return
-  nearest.heldFor = line.jobClass.key
-  line.hold = nearest
+function holdHosts(queues: readonly QueueLine[], moment: Moment, vacancies: Vacancies): Place[] {
+  const claimed = new Set<HostGroup>()
+  const held: Place[] = []
+  for (const queue of queues) {
+    const line = queue.lines.peek()
+    if (line === undefined || !isOverdue(line, queue, moment) || vacancyOf(line, vacancies).best([]) !== undefined) continue
+    const free = line.fit.usable.filter((group) => !claimed.has(group))
+    for (const group of free) claimed.add(group)
+    const nearest = leastLoaded(free, line.jobClass.engine)
+    if (nearest === null) continue
+    nearest.heldFor = line.jobClass.key
+    line.hold = nearest
+    held.push(nearest)
+  }
+  return held
 }
 
-function leastLoaded(line: ClassLine): Place | null {
-  const { engine } = line.jobClass
+function isOverdue(line: ClassLine, queue: QueueLine, moment: Moment): boolean {
+  if (line.head === undefined || queue.running >= queue.limit) return false
+  const dueAt = Math.max(line.head.submittedAt, line.head.notBefore) + moment.spec.limits.holdAfter
+  moment.horizon.note(dueAt)
+  return moment.now >= dueAt
+}
+
+function leastLoaded(groups: readonly HostGroup[], engine: EngineName): Place | null {
   let least: { readonly place: Place; readonly load: number } | null = null
-  for (const group of line.fit.usable) {
+  for (const group of groups) {
     for (const place of group.open) {
-      if (place.heldFor !== null) continue
       const load = loadOf(place, engine)
       if (least === null || load < least.load || (load === least.load && place.index < least.place.index)) least = { place, load }
     }
   }
   return least?.place ?? null
-}
-
-/** Open hosts of a line that have room and are kept free for another class. */
-export function heldPlaces(line: ClassLine): Place[] {
-  const { fit, jobClass } = line
-  return fit.usable.flatMap((group) => group.open.filter((place) => isHeldFromIt(place, jobClass)))
-}
-
-function isHeldFromIt(place: Place, jobClass: JobClass): boolean {
-  return place.heldFor !== null && place.heldFor !== jobClass.key && lacking(place, jobClass) === null
 }

@@ -5,11 +5,12 @@ import type { Operation } from '../model/operation.ts'
 import type { WaitingCode } from '../model/plan.ts'
 import type { Shape } from '../model/shape.ts'
 import type { Spec } from '../model/spec.ts'
-import type { World } from '../model/world.ts'
+import type { HostLoad, QueueLoad, World } from '../model/world.ts'
 import type { Horizon } from './horizon.ts'
 import { viewOf, type HostView } from './host-view.ts'
+import { assignedAt } from './loads.ts'
 import { lostAt, staleInterval } from './silence.ts'
-import { compareText } from './sorted-map.ts'
+import { compareText, visit } from './sorted-map.ts'
 
 /** One host during one pass: what runs on it, counting what this pass already placed. */
 export interface Place {
@@ -26,11 +27,13 @@ export interface Place {
   /** Disk promised since the facts were taken, and so not yet missing from their free disk. */
   newDiskMiB: number
   readonly sandboxes: Record<EngineName, number>
-  attempts: number
+  /** What ran there when the pass began. */
+  load: HostLoad | null
   /** The operation that keeps jobs away, when there is one. */
   operation: Operation | null
   /** Class for which this host is kept free. */
   heldFor: string | null
+  group: HostGroup | null
 }
 
 /** Hosts between which placement sees no difference but load; all of one pool. */
@@ -44,21 +47,12 @@ export interface Fleet {
   readonly places: ReadonlyMap<string, Place>
   readonly groups: readonly HostGroup[]
   readonly totals: FleetTotals
-  /** Per queue: attempts under way and the share of the fleet that they take. */
-  readonly usage: ReadonlyMap<string, QueueUsage>
-  /** Jobs that have an attempt which is not known to be over. */
-  readonly busyJobs: ReadonlySet<string>
 }
 
 export interface FleetTotals {
   cpu: number
   memoryMiB: number
   readonly slots: Record<EngineName, number>
-}
-
-export interface QueueUsage {
-  running: number
-  share: number
 }
 
 export interface Moment {
@@ -73,17 +67,32 @@ export function surveyFleet(moment: Moment): Fleet {
   const { world } = moment
   const totals: FleetTotals = { cpu: 0, memoryMiB: 0, slots: { user: 0, qemu: 0, tart: 0 } }
   const places = makePlaces(moment, totals)
-  const { usage, busyJobs } = countAttempts(world, places, totals)
+  visit(world.hostLoads, (load, hostId) => {
+    const place = places.get(hostId)
+    if (place !== undefined) addLoad(place, load)
+  })
   for (const sandbox of world.sandboxes.values()) {
     const place = places.get(sandbox.hostId)
     if (place !== undefined) place.sandboxes[sandbox.engine] += 1
   }
-  countStrangers(world, places)
   for (const operation of world.operations.values()) {
     const place = places.get(operation.hostId)
     if (place !== undefined && keepsJobsAway(operation)) place.operation ??= operation
   }
-  return { places, groups: groupPlaces(moment, places), totals, usage, busyJobs }
+  return { places, groups: groupPlaces(moment, places), totals }
+}
+
+function addLoad(place: Place, load: HostLoad): void {
+  place.load = load
+  place.cpu = load.cpu
+  place.memoryMiB = load.memoryMiB
+  place.diskMiB = load.diskMiB
+  place.sandboxes.user += load.sandboxes.user
+  place.sandboxes.qemu += load.sandboxes.qemu
+  place.sandboxes.tart += load.sandboxes.tart
+  const { factsAt } = place.view
+  if (load.assignedAt <= factsAt) return
+  for (const { attempt, shape } of load.attempts) if (assignedAt(attempt) > factsAt) place.newDiskMiB += shape.diskMiB
 }
 
 /** A restart of machine or agent waits until the host is idle, so that nothing new may start there. */
@@ -97,32 +106,51 @@ function makePlaces(moment: Moment, totals: FleetTotals): Map<string, Place> {
   const question = { spec, now, selectors, selectorsKey: selectors.join(',') }
   const places = new Map<string, Place>()
   let index = 0
-  for (const host of world.hosts.values()) {
-    if (host.state === 'retired') continue
+  visit(world.hosts, (host) => {
+    if (host.state === 'retired') return
     const { view, until } = viewOf(host, question)
     horizon.note(until)
-    places.set(host.id, {
-      ...emptyPlace,
-      host,
-      view,
-      index,
-      heardAt: host.lastSeenAt ?? host.enrolledAt,
-      sandboxes: { user: 0, qemu: 0, tart: 0 },
-    })
+    const place = emptyPlace(host, view, index)
+    places.set(host.id, place)
+    if (view.machines.length > 0) countStrangers(place, world)
     index += 1
-    if (view.capacity === null) continue
+    if (view.capacity === null) return
     totals.cpu += view.capacity.cpu
     totals.memoryMiB += view.capacity.memoryMiB
     for (const [name, engine] of view.engines) totals.slots[name] += engine.slots
-  }
-  for (const [id, at] of world.lastSeen) {
+  })
+  visit(world.lastSeen, (at, id) => {
     const place = places.get(id)
     if (place !== undefined && at > place.heardAt) place.heardAt = at
-  }
+  })
   return places
 }
 
-const emptyPlace = { status: null, cpu: 0, memoryMiB: 0, diskMiB: 0, newDiskMiB: 0, attempts: 0, operation: null, heldFor: null }
+function emptyPlace(host: Host, view: HostView, index: number): Place {
+  return {
+    host,
+    view,
+    index,
+    heardAt: host.lastSeenAt ?? host.enrolledAt,
+    status: null,
+    cpu: 0,
+    memoryMiB: 0,
+    diskMiB: 0,
+    newDiskMiB: 0,
+    sandboxes: { user: 0, qemu: 0, tart: 0 },
+    load: null,
+    operation: null,
+    heldFor: null,
+    group: null,
+  }
+}
+
+/** VMs that the host sees and nobody here knows take a slot all the same: the host would refuse one more. */
+function countStrangers(place: Place, world: World): void {
+  for (const { id, engine } of place.view.machines) {
+    if (!world.attempts.has(id) && !world.sandboxes.has(id)) place.sandboxes[engine] += 1
+  }
+}
 
 /** Keys that some waiting job selects hosts by. */
 function selectorKeys(world: World): string[] {
@@ -131,31 +159,12 @@ function selectorKeys(world: World): string[] {
   return [...keys].sort(compareText)
 }
 
-function countAttempts(world: World, places: ReadonlyMap<string, Place>, totals: FleetTotals) {
-  const usage = new Map<string, QueueUsage>()
-  const busyJobs = new Set<string>()
-  for (const live of world.attempts.values()) {
-    const { attempt } = live
-    busyJobs.add(attempt.jobId)
-    const queue = usage.get(live.queue) ?? { running: 0, share: 0 }
-    queue.running += 1
-    queue.share += shareOf(live.shape, live.engine, totals)
-    usage.set(live.queue, queue)
-    const place = places.get(attempt.hostId)
-    if (place === undefined) continue
-    const isNew = (attempt.times.assigned ?? attempt.receiptAt) > place.view.factsAt
-    takeRoom(place, live, isNew)
-    place.attempts += 1
-  }
-  return { usage, busyJobs }
-}
-
-/** Charges a job to a host. `isNew`: the host's own account of its free disk does not have it yet. */
-export function takeRoom(place: Place, need: { readonly shape: Shape; readonly engine: EngineName }, isNew: boolean): void {
+/** Charges a new job to a host: its own account of its free disk does not have it yet. */
+export function takeRoom(place: Place, need: { readonly shape: Shape; readonly engine: EngineName }): void {
   place.cpu += need.shape.cpu
   place.memoryMiB += need.shape.memoryMiB
   place.diskMiB += need.shape.diskMiB
-  if (isNew) place.newDiskMiB += need.shape.diskMiB
+  place.newDiskMiB += need.shape.diskMiB
   place.sandboxes[need.engine] += 1
 }
 
@@ -164,18 +173,15 @@ export function shareOf(shape: Shape, engine: EngineName, totals: FleetTotals): 
   return Math.max(part(1, totals.slots[engine]), part(shape.cpu, totals.cpu), part(shape.memoryMiB, totals.memoryMiB))
 }
 
-function part(of: number, total: number): number {
-  return total > 0 ? of / total : 0
+/** The share of the fleet that a queue's attempts take together. */
+export function shareOfQueue(load: QueueLoad | undefined, totals: FleetTotals): number {
+  let share = 0
+  for (const { shape, engine, count } of load?.parts.values() ?? []) share += count * shareOf(shape, engine, totals)
+  return share
 }
 
-/** VMs that the host sees and nobody here knows take a slot all the same: the host would refuse one more. */
-function countStrangers(world: World, places: ReadonlyMap<string, Place>): void {
-  for (const place of places.values()) {
-    for (const sandbox of place.host.facts?.sandboxes ?? []) {
-      if (sandbox.engine === 'user' || world.attempts.has(sandbox.id) || world.sandboxes.has(sandbox.id)) continue
-      place.sandboxes[sandbox.engine] += 1
-    }
-  }
+function part(of: number, total: number): number {
+  return total > 0 ? of / total : 0
 }
 
 function groupPlaces(moment: Moment, places: ReadonlyMap<string, Place>): HostGroup[] {
@@ -188,6 +194,7 @@ function groupPlaces(moment: Moment, places: ReadonlyMap<string, Place>): HostGr
       group = { view, open: [], closed: new Map() }
       groups.set(view.signature, group)
     }
+    place.group = group
     if (place.status === null) group.open.push(place)
     else listOf(group.closed, place.status).push(place)
   }

@@ -1,6 +1,7 @@
 import { formatDuration, type Instant } from '../model/instant.ts'
 import type { Waiting, WaitingCode } from '../model/plan.ts'
 import { isFailing, isLost, type Fleet, type Moment, type Place } from './fleet.ts'
+import type { HostView } from './host-view.ts'
 import { lostAt } from './silence.ts'
 
 /** What stands in the way at one host: said once, for the host itself and for the jobs that wait for it. */
@@ -50,6 +51,11 @@ function operationReason(place: Place, moment: Moment): Reason {
   return { message, cure: `wait for it, or cidery host show ${host.name}`, since: operation?.requestedAt ?? moment.now }
 }
 
+/** Attempts on a host that are not known to be over. */
+export function attemptsOn(place: Place | undefined): number {
+  return place?.load?.attempts.length ?? 0
+}
+
 function staleReason(place: Place): Reason {
   const { host } = place
   const cure = `cidery host show ${host.name}; when its agent does not run, start it there`
@@ -64,7 +70,7 @@ function drainReason(place: Place, moment: Moment): Reason {
   const since = schedulable.kind === 'draining' ? schedulable.at : moment.now
   const deadline = schedulable.kind === 'draining' ? schedulable.deadline : null
   const left = deadline === null ? '' : `, at most ${formatDuration(Math.max(0, deadline - moment.now))} more`
-  const running = place.attempts === 0 ? 'nothing runs there any more' : `${counted(place.attempts, 'attempt')} still there${left}`
+  const running = attemptsOn(place) === 0 ? 'nothing runs there any more' : `${counted(attemptsOn(place), 'attempt')} still there${left}`
   return { message: `${host.name} is draining: ${running}`, cure: `cidery host uncordon ${host.name}`, since }
 }
 
@@ -85,44 +91,49 @@ export function hostWaiting(moment: Moment, fleet: Fleet): Waiting[] {
     for (const [code, places] of group.closed) {
       for (const place of places) waiting.push(hostEntry(place, code, closedReason(place, code, moment)))
     }
-    for (const place of group.open) {
-      const reason = unreadyReason(place)
-      if (reason !== null) waiting.push(hostEntry(place, reason.code, { ...reason, since: place.view.factsAt }))
-    }
+    if (isReadyForSomething(group.view)) continue
+    for (const place of group.open) waiting.push(unreadyEntry(place))
   }
   return waiting
 }
 
 function hostEntry(place: Place, code: WaitingCode, reason: Reason): Waiting {
-  return { subject: `host/${place.host.id}`, code, ...pick(reason), hosts: [place.host.id], hostCount: 1, jobCount: place.attempts }
+  return { subject: `host/${place.host.id}`, code, ...pick(reason), hosts: [place.host.id], hostCount: 1, jobCount: attemptsOn(place) }
 }
 
 function pick(reason: Reason): Reason {
   return { message: reason.message, cure: reason.cure, since: reason.since }
 }
 
+/** Equal for all hosts of a group. */
+function isReadyForSomething(view: HostView): boolean {
+  for (const engine of view.engines.values()) {
+    if (!engine.facts.ok) continue
+    for (const verdict of engine.verdicts.values()) if (verdict.state === 'ready') return true
+  }
+  return false
+}
+
 /** A host without one engine that is ready for something is not in use, and says why. */
-function unreadyReason(place: Place): { code: WaitingCode; message: string; cure: string } | null {
+function unreadyEntry(place: Place): Waiting {
   const { host, view } = place
+  const since = view.factsAt
   const cure = `cidery host show ${host.name}`
   if (view.pool === undefined) {
     const message = `${host.name} belongs to pool ${view.poolName}, which is not in the spec`
-    return { code: 'noMatch', message, cure: `add pools.${view.poolName} to cidery.yaml and run cidery apply` }
+    return hostEntry(place, 'noMatch', { message, cure: `add pools.${view.poolName} to cidery.yaml and run cidery apply`, since })
   }
-  if (view.engines.size === 0) {
-    return { code: 'engineUnsupported', message: `${host.name} has no engine that pool ${view.poolName} offers`, cure }
+  const [first] = view.engines
+  if (first === undefined) {
+    return hostEntry(place, 'engineUnsupported', { message: `${host.name} has no engine that pool ${view.poolName} offers`, cure, since })
   }
-  let firstProblem: string | null = null
-  for (const [name, engine] of view.engines) {
-    const verdicts = [...engine.verdicts.values()]
-    if (engine.facts.ok && verdicts.some((verdict) => verdict.state === 'ready')) return null
-    firstProblem ??= `${name}: ${engineProblem(engine.facts, verdicts)}`
-  }
-  return {
-    code: 'hostNotReady',
-    message: `${host.name} is not ready: ${firstProblem ?? 'nothing was proved'}`,
+  const [name, engine] = first
+  const problem = engineProblem(engine.facts, [...engine.verdicts.values()])
+  return hostEntry(place, 'hostNotReady', {
+    message: `${host.name} is not ready: ${name}: ${problem}`,
     cure: `cidery host probe ${host.name}`,
-  }
+    since,
+  })
 }
 
 function engineProblem(

@@ -30,6 +30,8 @@ export interface HostView {
   readonly images: ReadonlySet<string>
   readonly capacity: Shape | null
   readonly freeDiskMiB: number
+  /** VMs that the host sees, whoever made them. */
+  readonly machines: readonly { readonly id: string; readonly engine: EngineName }[]
   /** When the facts were taken, on the controller's clock. */
   readonly factsAt: Instant
   /** Equal for hosts between which placement sees no difference but load and status. */
@@ -85,6 +87,7 @@ function makeView(host: Host, question: ViewQuestion): Remembered {
     engines,
     images: new Set(host.facts?.images),
     capacity: host.facts?.capacity ?? null,
+    machines: host.facts?.sandboxes.filter((sandbox) => sandbox.engine !== 'user') ?? [],
     freeDiskMiB: host.facts?.free.diskMiB ?? 0,
     factsAt: (host.facts?.at ?? 0) - skewOf(host),
     signature: signatureOf(host, { poolName, labels, engines, selectors }),

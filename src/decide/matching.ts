@@ -10,7 +10,8 @@ import { poolsOfQueue } from './pools.ts'
 export interface Hindrance {
   readonly code: WaitingCode
   readonly groups: readonly HostGroup[]
-  readonly places: readonly Place[]
+  /** The hosts, group by group, each list in the order of the hosts' ids. */
+  readonly lists: readonly (readonly Place[])[]
 }
 
 /** How a class of jobs stands to the hosts of the fleet, load aside. */
@@ -56,7 +57,7 @@ function poolSet(moment: Moment, queueName: string): ReadonlySet<string> {
 
 function matchGroups(need: Need, pools: ReadonlySet<string>, groups: readonly HostGroup[]): Fit {
   const usable: HostGroup[] = []
-  const found = new Map<WaitingCode, { groups: HostGroup[]; places: Place[] }>()
+  const found = new Map<WaitingCode, { groups: HostGroup[]; lists: (readonly Place[])[] }>()
   const passed = { inPools: 0, withEngine: 0, withLabels: 0 }
   for (const group of groups) {
     if (!pools.has(group.view.poolName)) continue
@@ -79,17 +80,17 @@ function matchGroups(need: Need, pools: ReadonlySet<string>, groups: readonly Ho
 }
 
 function hinder(
-  found: Map<WaitingCode, { groups: HostGroup[]; places: Place[] }>,
+  found: Map<WaitingCode, { groups: HostGroup[]; lists: (readonly Place[])[] }>,
   code: WaitingCode,
   where: { group: HostGroup; places: readonly Place[] },
 ): void {
   let known = found.get(code)
   if (known === undefined) {
-    known = { groups: [], places: [] }
+    known = { groups: [], lists: [] }
     found.set(code, known)
   }
   known.groups.push(where.group)
-  for (const place of where.places) known.places.push(place)
+  known.lists.push(where.places)
 }
 
 function sizeOf(group: HostGroup): number {

@@ -4,7 +4,7 @@ import type { Operation, OperationState } from '../model/operation.ts'
 import type { Step, Waiting } from '../model/plan.ts'
 import type { Limits } from '../model/spec.ts'
 import { listOf, type Fleet, type Moment, type Place } from './fleet.ts'
-import { counted } from './host-reasons.ts'
+import { attemptsOn, counted } from './host-reasons.ts'
 import { skewOf } from './host-view.ts'
 import type { Decided } from './placement.ts'
 import { lostInterval } from './silence.ts'
@@ -102,7 +102,7 @@ function heldBy(operation: Operation, scene: PendingScene & { host: Host }, befo
     const message = `${host.name} does one operation at a time: ${before.request.kind} ${before.id} is ${before.state}${pid}`
     return { code: 'operationBusy', message, cure: `wait for it, or cidery operation kill ${before.id}` }
   }
-  const attempts = place?.attempts ?? 0
+  const attempts = attemptsOn(place)
   if (attempts === 0 || !waitsForJobs(operation)) return null
   const message = `${counted(attempts, 'attempt')} still on ${host.name}; nothing new is placed there`
   return { code: 'draining', message, cure: `wait for the jobs, cancel them, or cidery operation kill ${operation.id}` }

@@ -5,7 +5,8 @@ import type { Sandbox } from '../model/sandbox.ts'
 import type { JobClass, LiveAttempt, LiveJob, QueuedJob, World } from '../model/world.ts'
 import { isSpecial, lineKey, queuedJob } from './advance-world.ts'
 import { listOf } from './fleet.ts'
-import { sortedFrom } from './sorted-map.ts'
+import { withLoads } from './loads.ts'
+import { emptySorted, sortedFrom } from './sorted-map.ts'
 
 /** A world as plain data, to hand it to another thread: the indexes are made anew there. */
 export interface PackedWorld {
@@ -33,16 +34,19 @@ export function packWorld(world: World): PackedWorld {
 
 /** The world that was packed: `unpackWorld(packWorld(world))` decides as `world` does. */
 export function unpackWorld(packed: PackedWorld): World {
-  return {
+  const world: World = {
     hosts: sortedFrom(packed.hosts.map((host) => [host.id, host])),
     jobs: sortedFrom(packed.jobs.map((job) => [job.id, job])),
     classes: sortedFrom(classesOf(packed.jobs).map((jobClass) => [jobClass.key, jobClass])),
     attempts: sortedFrom(packed.attempts.map((live) => [live.attempt.id, live])),
+    hostLoads: emptySorted(),
+    queueLoads: emptySorted(),
     operations: sortedFrom(packed.operations.map((operation) => [operation.id, operation])),
     sandboxes: sortedFrom(packed.sandboxes.map((sandbox) => [sandbox.id, sandbox])),
     listeningSince: packed.listeningSince,
     lastSeen: sortedFrom(packed.lastSeen),
   }
+  return packed.attempts.reduce((next, live) => withLoads(next, undefined, live), world)
 }
 
 function classesOf(jobs: readonly LiveJob[]): JobClass[] {

@@ -1,7 +1,8 @@
 import type { Step, Waiting } from '../model/plan.ts'
+import { createTeller } from './causes.ts'
 import { classWaiting } from './class-reasons.ts'
 import { fillFleet } from './filling.ts'
-import { surveyFleet, type Fleet, type Moment } from './fleet.ts'
+import type { Fleet, Moment } from './fleet.ts'
 import { createMatcher } from './matching.ts'
 
 export interface Decided {
@@ -17,8 +18,7 @@ export interface Decided {
  * slots, CPU, memory and disk in use, each as a part of what the host has.
  */
 export function decidePlacement(moment: Moment, fleet: Fleet): Decided {
-  const { steps, lines } = fillFleet(moment, fleet, createMatcher(moment, fleet))
-  return { steps, waiting: lines.flatMap((line) => classWaiting(line, moment, fleet)) }
+  const { steps, lines, held } = fillFleet(moment, fleet, createMatcher(moment, fleet))
+  const tell = createTeller({ moment, fleet, held })
+  return { steps, waiting: lines.flatMap((line) => classWaiting(line, moment, tell)) }
 }
-
-export { surveyFleet }

@@ -72,6 +72,13 @@ export function withoutEntry<V>(map: ReadonlyMap<string, V>, key: string): Sorte
   return fromLeaves(leaves.with(at, { keys, values }), sorted.size - 1)
 }
 
+/** Visits every entry in the order of the keys; several times faster than iterating, for the loops that see every host. */
+export function visit<V>(map: ReadonlyMap<string, V>, each: (value: V, key: string) => void): void {
+  for (const { keys, values } of asSorted(map).leaves) {
+    for (let at = 0; at < keys.length; at += 1) each(values[at] as V, keys[at] as string)
+  }
+}
+
 /** The first value in the order of the keys. */
 export function firstValue<V>(map: ReadonlyMap<string, V>): V | undefined {
   return asSorted(map).leaves[0]?.values[0]
@@ -150,7 +157,9 @@ function fromLeaves<V>(leaves: readonly Leaf<V>[], size: number): SortedMap<V> {
     entries,
     [Symbol.iterator]: entries,
     forEach(callback) {
-      for (const [key, value] of entries()) callback(value, key, map)
+      visit(map, (value, key) => {
+        callback(value, key, map)
+      })
     },
   }
   return map

@@ -31,6 +31,7 @@ export interface Vacancy {
 
 export function createVacancies(): Vacancies {
   const heaps = new Map<HostGroup, Map<string, Heap<Candidate>>>()
+  const roomy = createRoomy()
   function heapOf(group: HostGroup, need: Need, key: string): Heap<Candidate> {
     let ofGroup = heaps.get(group)
     if (ofGroup === undefined) {
@@ -39,7 +40,7 @@ export function createVacancies(): Vacancies {
     }
     let heap = ofGroup.get(key)
     if (heap === undefined) {
-      heap = createHeap(candidatesOf(group, need), compareCandidates)
+      heap = createHeap(candidatesOf(roomy(group, need.engine), need), compareCandidates)
       ofGroup.set(key, heap)
     }
     return heap
@@ -93,9 +94,28 @@ function freshTop(heap: Heap<Candidate>, need: Need): Candidate | undefined {
   }
 }
 
-function candidatesOf(group: HostGroup, need: Need): Candidate[] {
+/** Hosts of a group that have a slot left, worked out once per engine: in a busy fleet these are few. */
+function createRoomy(): (group: HostGroup, engine: EngineName) => readonly Place[] {
+  const lists = new Map<HostGroup, Map<EngineName, readonly Place[]>>()
+  return (group, engine) => {
+    let ofGroup = lists.get(group)
+    if (ofGroup === undefined) {
+      ofGroup = new Map()
+      lists.set(group, ofGroup)
+    }
+    let list = ofGroup.get(engine)
+    if (list === undefined) {
+      const slots = group.view.engines.get(engine)?.slots ?? 0
+      list = group.open.filter((place) => place.sandboxes[engine] < slots)
+      ofGroup.set(engine, list)
+    }
+    return list
+  }
+}
+
+function candidatesOf(places: readonly Place[], need: Need): Candidate[] {
   const candidates: Candidate[] = []
-  for (const place of group.open) {
+  for (const place of places) {
     if (place.heldFor !== null || lacking(place, need) !== null) continue
     const bootedAt = place.view.engines.get(need.engine)?.bootedAt.get(need.image ?? '') ?? 0
     candidates.push({ place, load: loadOf(place, need.engine), bootedAt })

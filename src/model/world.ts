@@ -50,6 +50,8 @@ export interface QueuedJob {
   readonly notBefore: Instant
   readonly avoidHosts: readonly HostId[]
   readonly cancelRequested: boolean
+  /** It has an attempt that is not known to be over. */
+  readonly isBusy: boolean
 }
 
 /** An attempt that has not ended, with what placement and the lease need of its job. */
@@ -63,6 +65,27 @@ export interface LiveAttempt {
   readonly jobCancelled: { readonly by: string; readonly at: Instant } | null
 }
 
+/** What runs on one host, kept up as attempts come and go. */
+export interface HostLoad {
+  readonly attempts: readonly LiveAttempt[]
+  readonly cpu: number
+  readonly memoryMiB: number
+  readonly diskMiB: number
+  readonly sandboxes: Readonly<Record<EngineName, number>>
+  /** When the last of them was assigned. */
+  readonly assignedAt: Instant
+  /** Boot id that all of them run under; null when they differ. */
+  readonly bootId: string | null
+  /** One of them has to learn that its job was cancelled. */
+  readonly isCancelling: boolean
+}
+
+/** What runs of one queue: how many attempts of each engine and shape. */
+export interface QueueLoad {
+  readonly running: number
+  readonly parts: ReadonlyMap<string, { readonly engine: EngineName; readonly shape: Shape; readonly count: number }>
+}
+
 /**
  * What was seen, with ages and holes: an indexed immutable value, advanced by committed facts (`decide/advance-world.ts`).
  * Its maps iterate in the order of their keys, so that every list made from them has a total order. Build one with `emptyWorld`.
@@ -73,6 +96,10 @@ export interface World {
   readonly jobs: ReadonlyMap<string, LiveJob>
   readonly classes: ReadonlyMap<string, JobClass>
   readonly attempts: ReadonlyMap<string, LiveAttempt>
+  /** By host id; hosts without attempts are not in it. */
+  readonly hostLoads: ReadonlyMap<string, HostLoad>
+  /** By queue; queues without attempts are not in it. */
+  readonly queueLoads: ReadonlyMap<string, QueueLoad>
   readonly operations: ReadonlyMap<string, Operation>
   readonly sandboxes: ReadonlyMap<string, Sandbox>
   /** Since when this controller listens as the leader: it calls no host lost before one whole lost interval passed. */

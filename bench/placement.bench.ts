@@ -1,0 +1,251 @@
+import { performance } from 'node:perf_hooks'
+import { advanceWorld, emptyWorld } from '../src/decide/advance-world.ts'
+import { decide } from '../src/decide/decide.ts'
+import type { Host } from '../src/model/host.ts'
+import type { Attempt, Job } from '../src/model/job.ts'
+import type { Plan } from '../src/model/plan.ts'
+import { Spec } from '../src/model/spec.ts'
+import type { Change, World } from '../src/model/world.ts'
+import { idOf, makeAttempt, makeEngine, makeFacts, makeHost, makeJob, provenReady, start } from '../test/decide/build-world.ts'
+
+/**
+ * Times one pass of `decide` over a busy fleet with a long queue, reasons included. Between two passes some hosts report, a few jobs end
+ * and a few come. The peer is what a scheduler without reasons, shares and limits does: the first host that fits, by a linear scan of the
+ * same hosts for the first job of each class (Orchard's algorithm). `npm run bench` or `node bench/placement.bench.ts [--quick]`.
+ */
+
+/** Passes before the first that counts: the code is compiled while it runs. */
+const warmUp = 10
+const target = { hosts: 10_000, jobs: 100_000, p99Ms: 50 }
+
+interface Size {
+  readonly hosts: number
+  readonly jobs: number
+  readonly classes: 'few' | 'many'
+}
+
+interface Scene {
+  readonly spec: Spec
+  world: World
+  now: number
+  nextNumber: number
+  readonly running: { readonly job: Job; readonly attempt: Attempt }[]
+}
+
+const queues = ['web', 'ios', 'android', 'tools', 'docs', 'infra', 'games', 'data', 'mail', 'lab']
+
+function makeBenchSpec(): Spec {
+  const engines = { user: { limits: 'advisory' }, tart: { limits: 'advisory', slots: 2 } }
+  const images = Object.fromEntries(['macos-13', 'macos-14', 'macos-15', 'macos-26'].map((name) => [name, { engine: 'tart' }]))
+  return Spec.parse({
+    version: 1,
+    pools: { office: { engines, hosts: ['mini-*'] }, orka: { engines }, linux: { engines } },
+    images,
+    queues: Object.fromEntries(queues.map((name, index) => [name, { weight: 1 + (index % 3), maxQueued: 1_000_000 }])),
+  })
+}
+
+function benchHost(number: number): Host {
+  const images = ['macos-14', 'macos-15', ...(number % 2 === 0 ? ['macos-13'] : [])]
+  const isSick = number % 97 === 0
+  return makeHost(number, {
+    pool: ['office', 'orka', 'linux'][number % 3] ?? 'office',
+    labels: { xcode: String(14 + (number % 3)), rack: `r${number % 20}` },
+    schedulable: number % 101 === 0 ? { kind: 'cordoned', by: 'user:bob', at: start, reason: 'fan' } : { kind: 'open' },
+    facts: makeFacts({
+      capacity: { cpu: [8, 10, 12][number % 3] ?? 8, memoryMiB: 32_768, diskMiB: 500_000 },
+      free: { cpu: 8, memoryMiB: 20_000, diskMiB: 200_000 + number },
+      engines: [makeEngine('user'), makeEngine('tart')],
+      images,
+      readiness: [
+        provenReady('user', null),
+        ...images.map((image) => provenReady('tart', image, isSick ? start - 10 * 86_400_000 : start)),
+      ],
+    }),
+  })
+}
+
+function benchJob(number: number, spec: Spec, classes: Size['classes']): Job {
+  const pick = classes === 'few' ? number % 10 : number % 2000
+  const onTart = pick % 2 === 1
+  const shapes = [
+    { cpu: 1, memoryMiB: 1024 },
+    { cpu: 2, memoryMiB: 4096 },
+    { cpu: 4, memoryMiB: 8192 },
+    { cpu: 0.5, memoryMiB: 512 },
+  ]
+  const labels = classes === 'many' && pick % 3 === 0 ? { xcode: String(13 + (pick % 4)) } : {}
+  const wants = {
+    queue: queues[pick % queues.length],
+    ...(onTart ? { image: `macos-${[13, 14, 15, 26][(pick >> 1) % 4]}` } : {}),
+    shape: shapes[(pick >> 3) % 4],
+    labels,
+    priority: classes === 'few' ? 0 : (pick >> 5) % 30,
+  }
+  return makeJob(number, { spec, wants, changes: { submittedAt: start - 1_000_000 + number } })
+}
+
+function startScene(size: Size): Scene {
+  const spec = makeBenchSpec()
+  const changes: Change[] = []
+  const hosts: Host[] = []
+  for (let number = 1; number <= size.hosts; number += 1) {
+    const host = benchHost(number)
+    hosts.push(host)
+    changes.push({ of: 'host', id: host.id, host })
+  }
+  const scene: Scene = { spec, world: emptyWorld(start - 86_400_000), now: start, nextNumber: 1, running: [] }
+  // A busy fleet: two VMs and four accounts on most hosts.
+  for (const host of hosts) {
+    for (let slot = 0; slot < 6; slot += 1) {
+      if ((scene.nextNumber * 7) % 50 === 0 && slot === 5) continue
+      const wants = slot < 2 ? { image: 'macos-15', queue: queues[slot] } : { queue: queues[slot] }
+      const job = makeJob(scene.nextNumber, { spec, wants, changes: { state: 'running' } })
+      const attempt = makeAttempt(scene.nextNumber, job, host)
+      scene.nextNumber += 1
+      scene.running.push({ job, attempt })
+      changes.push({ of: 'job', id: job.id, job }, { of: 'attempt', id: attempt.id, attempt })
+    }
+  }
+  for (let count = 0; count < size.jobs; count += 1) {
+    const job = benchJob(scene.nextNumber, spec, size.classes)
+    scene.nextNumber += 1
+    changes.push({ of: 'job', id: job.id, job })
+  }
+  scene.world = advanceWorld(scene.world, changes, spec)
+  return scene
+}
+
+/** What happens between two passes: one host in a hundred reports, ten jobs end, ten come, everybody is heard of. */
+function stir(scene: Scene, size: Size, pass: number): Change[] {
+  const changes: Change[] = []
+  scene.now += 1000
+  for (let number = 1 + (pass % 100); number <= size.hosts; number += 100) {
+    const host = benchHost(number)
+    changes.push({ of: 'host', id: host.id, host }, { of: 'lastSeen', id: host.id, at: scene.now })
+  }
+  for (let count = 0; count < 10; count += 1) {
+    const ended = scene.running.splice((pass * 7919 + count * 104_729) % scene.running.length, 1)[0]
+    if (ended !== undefined)
+      changes.push({ of: 'attempt', id: ended.attempt.id, attempt: null }, { of: 'job', id: ended.job.id, job: null })
+    const job = benchJob(scene.nextNumber, scene.spec, size.classes)
+    scene.nextNumber += 1
+    changes.push({ of: 'job', id: job.id, job })
+  }
+  return changes
+}
+
+/** What the plan's assignments commit. */
+function carryOut(scene: Scene, plan: Plan): Change[] {
+  const changes: Change[] = []
+  for (const step of plan.steps) {
+    if (step.kind !== 'assign') continue
+    const live = scene.world.jobs.get(step.jobId)
+    const host = scene.world.hosts.get(step.hostId)
+    if (live === undefined || host === undefined) continue
+    const wants = { queue: live.queue, ...(live.image === null ? {} : { image: live.image }), shape: live.shape }
+    const base = makeJob(scene.nextNumber, { spec: scene.spec, wants, changes: { state: 'assigned' } })
+    const job = { ...base, id: live.id as Job['id'] }
+    const attempt = { ...makeAttempt(scene.nextNumber, job, host, { times: { assigned: scene.now } }), id: idOf('att', scene.nextNumber) }
+    scene.nextNumber += 1
+    scene.running.push({ job, attempt })
+    changes.push({ of: 'job', id: job.id, job }, { of: 'attempt', id: attempt.id, attempt })
+  }
+  return changes
+}
+
+/** The peer: for the first job of each class, the first host in order that has engine, image, labels, a slot and room. */
+function linearScan(world: World): number {
+  const used = new Map<string, { cpu: number; memoryMiB: number; user: number; qemu: number; tart: number }>()
+  for (const { attempt, shape, engine } of world.attempts.values()) {
+    const sum = used.get(attempt.hostId) ?? { cpu: 0, memoryMiB: 0, user: 0, qemu: 0, tart: 0 }
+    sum.cpu += shape.cpu
+    sum.memoryMiB += shape.memoryMiB
+    sum[engine] += 1
+    used.set(attempt.hostId, sum)
+  }
+  let found = 0
+  for (const jobClass of world.classes.values()) {
+    for (const host of world.hosts.values()) {
+      const engine = host.facts?.engines.find((one) => one.name === jobClass.engine)
+      const sum = used.get(host.id)
+      if (engine === undefined || host.facts === null || sum === undefined || sum[jobClass.engine] >= engine.slots) continue
+      if (jobClass.image !== null && !host.facts.images.includes(jobClass.image)) continue
+      if (Object.entries(jobClass.labels).some(([key, value]) => host.labels[key] !== value)) continue
+      if (
+        sum.cpu + jobClass.shape.cpu > host.facts.capacity.cpu ||
+        sum.memoryMiB + jobClass.shape.memoryMiB > host.facts.capacity.memoryMiB
+      )
+        continue
+      found += 1
+      break
+    }
+  }
+  return found
+}
+
+function timed<T>(run: () => T): { readonly result: T; readonly ms: number } {
+  const from = performance.now()
+  const result = run()
+  return { result, ms: performance.now() - from }
+}
+
+function percentile(times: readonly number[], part: number): number {
+  const sorted = [...times].sort((a, b) => a - b)
+  return sorted[Math.min(sorted.length - 1, Math.ceil(sorted.length * part) - 1)] ?? 0
+}
+
+function measure(size: Size, passes: number) {
+  const made = timed(() => startScene(size))
+  const scene = made.result
+  const first = timed(() => decide(scene.spec, scene.world, scene.now))
+  scene.world = advanceWorld(scene.world, carryOut(scene, first.result), scene.spec)
+  const decideMs: number[] = []
+  const advanceMs: number[] = []
+  const peerMs: number[] = []
+  let steps = 0
+  let reasons = 0
+  for (let pass = 0; pass < passes + warmUp; pass += 1) {
+    const changes = stir(scene, size, pass)
+    const advanced = timed(() => advanceWorld(scene.world, changes, scene.spec))
+    advanceMs.push((advanced.ms / changes.length) * 1000)
+    scene.world = advanced.result
+    const decided = timed(() => decide(scene.spec, scene.world, scene.now))
+    decideMs.push(decided.ms)
+    steps += decided.result.steps.length
+    reasons = decided.result.waiting.length
+    if (pass === warmUp - 1) for (const list of [decideMs, advanceMs, peerMs]) list.length = 0
+    if (pass % 10 === 0) peerMs.push(timed(() => linearScan(scene.world)).ms)
+    scene.world = advanceWorld(scene.world, carryOut(scene, decided.result), scene.spec)
+  }
+  const p99 = percentile(decideMs, 0.99)
+  const peer = percentile(peerMs, 0.5)
+  return {
+    hosts: size.hosts,
+    jobs: scene.world.jobs.size - scene.world.attempts.size,
+    classes: scene.world.classes.size,
+    reasons,
+    steps,
+    firstMs: round(first.ms),
+    p50Ms: round(percentile(decideMs, 0.5)),
+    p99Ms: round(p99),
+    peerMs: round(peer),
+    ratio: round(percentile(decideMs, 0.5) / peer),
+    advanceUs: round(percentile(advanceMs, 0.5)),
+    verdict: size.hosts < target.hosts || size.jobs < target.jobs ? '' : p99 < target.p99Ms ? `< ${target.p99Ms}` : `OVER ${target.p99Ms}`,
+  }
+}
+
+function round(value: number): number {
+  return Math.round(value * 100) / 100
+}
+
+const quick = process.argv.includes('--quick')
+const rows: ReturnType<typeof measure>[] = []
+for (const hosts of [1000, 10_000]) {
+  for (const jobs of [1000, 100_000]) {
+    for (const classes of ['few', 'many'] as const) rows.push(measure({ hosts, jobs, classes }, quick ? 20 : 200))
+  }
+}
+console.table(rows)
+if (rows.some((row) => row.verdict.startsWith('OVER'))) process.exitCode = 1
