@@ -5,4 +5,14 @@
  * - `title`: what a whole soak proves; give it a requirement tag only when the share alone proves the row
  * - `chunk`: rounds per process; the progress is kept after each. `minutes`: when one chunk is killed
  */
-export const soaks = []
+export const soaks = [
+  {
+    name: 'lock',
+    title: '50 agents that start at once leave exactly one',
+    command: ['node', 'test/store/lock-soak.ts'],
+    rounds: 100,
+    share: 2,
+    chunk: 10,
+    minutes: 10,
+  },
+]
