@@ -138,13 +138,13 @@ interface RetryQuestion {
   readonly random: number
 }
 
-/** Milliseconds to wait before the next try, doubling to 5 s, with jitter; undefined when trying again cannot help. */
+/** Milliseconds to wait before the next try, doubling to 2 s, with jitter; undefined when trying again cannot help. */
 function waitBefore(error: CideryError, { attempt, repeatable, random }: RetryQuestion): number | undefined {
   if (!isTransient(error)) return undefined
   // A refused connection and a rate limit carried nothing out, so that even a call that must not be repeated may be tried again.
   if (!repeatable && error.details?.['notSent'] !== true && error.code !== 'TOO_MANY_REQUESTS') return undefined
   const asked = error.details?.['retryAfterMs']
-  const backOff = Math.min(5_000, 150 * 2 ** Math.min(attempt, 10))
+  const backOff = Math.min(2_000, 150 * 2 ** Math.min(attempt, 10))
   return Math.max(typeof asked === 'number' ? asked : 0, Math.round(backOff * (0.5 + random)))
 }
 
