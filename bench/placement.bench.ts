@@ -5,7 +5,7 @@ import type { Host } from '../src/model/host.ts'
 import type { Attempt, Job } from '../src/model/job.ts'
 import type { Plan } from '../src/model/plan.ts'
 import { Spec } from '../src/model/spec.ts'
-import type { Change, World } from '../src/model/world.ts'
+import type { Change, JobClass, World } from '../src/model/world.ts'
 import { idOf, makeAttempt, makeEngine, makeFacts, makeHost, makeJob, provenReady, start } from '../test/decide/build-world.ts'
 
 /**
@@ -101,7 +101,7 @@ function startScene(size: Size): Scene {
       if ((scene.nextNumber * 7) % 50 === 0 && slot === 5) continue
       const wants = slot < 2 ? { image: 'macos-15', queue: queues[slot] } : { queue: queues[slot] }
       const job = makeJob(scene.nextNumber, { spec, wants, changes: { state: 'running' } })
-      const attempt = makeAttempt(scene.nextNumber, job, host)
+      const attempt = makeAttempt(scene.nextNumber, { job, host })
       scene.nextNumber += 1
       scene.running.push({ job, attempt })
       changes.push({ of: 'job', id: job.id, job }, { of: 'attempt', id: attempt.id, attempt })
@@ -146,7 +146,10 @@ function carryOut(scene: Scene, plan: Plan): Change[] {
     const wants = { queue: live.queue, ...(live.image === null ? {} : { image: live.image }), shape: live.shape }
     const base = makeJob(scene.nextNumber, { spec: scene.spec, wants, changes: { state: 'assigned' } })
     const job = { ...base, id: live.id as Job['id'] }
-    const attempt = { ...makeAttempt(scene.nextNumber, job, host, { times: { assigned: scene.now } }), id: idOf('att', scene.nextNumber) }
+    const attempt = {
+      ...makeAttempt(scene.nextNumber, { job, host }, { times: { assigned: scene.now } }),
+      id: idOf('att', scene.nextNumber),
+    }
     scene.nextNumber += 1
     scene.running.push({ job, attempt })
     changes.push({ of: 'job', id: job.id, job }, { of: 'attempt', id: attempt.id, attempt })
@@ -156,7 +159,7 @@ function carryOut(scene: Scene, plan: Plan): Change[] {
 
 /** The peer: for the first job of each class, the first host in order that has engine, image, labels, a slot and room. */
 function linearScan(world: World): number {
-  const used = new Map<string, { cpu: number; memoryMiB: number; user: number; qemu: number; tart: number }>()
+  const used = new Map<string, Used>()
   for (const { attempt, shape, engine } of world.attempts.values()) {
     const sum = used.get(attempt.hostId) ?? { cpu: 0, memoryMiB: 0, user: 0, qemu: 0, tart: 0 }
     sum.cpu += shape.cpu
@@ -167,21 +170,30 @@ function linearScan(world: World): number {
   let found = 0
   for (const jobClass of world.classes.values()) {
     for (const host of world.hosts.values()) {
-      const engine = host.facts?.engines.find((one) => one.name === jobClass.engine)
-      const sum = used.get(host.id)
-      if (engine === undefined || host.facts === null || sum === undefined || sum[jobClass.engine] >= engine.slots) continue
-      if (jobClass.image !== null && !host.facts.images.includes(jobClass.image)) continue
-      if (Object.entries(jobClass.labels).some(([key, value]) => host.labels[key] !== value)) continue
-      if (
-        sum.cpu + jobClass.shape.cpu > host.facts.capacity.cpu ||
-        sum.memoryMiB + jobClass.shape.memoryMiB > host.facts.capacity.memoryMiB
-      )
-        continue
+      if (!canFit(jobClass, host, used.get(host.id))) continue
       found += 1
       break
     }
   }
   return found
+}
+
+interface Used {
+  cpu: number
+  memoryMiB: number
+  user: number
+  qemu: number
+  tart: number
+}
+
+function canFit(jobClass: JobClass, host: Host, sum: Used | undefined): boolean {
+  const { facts } = host
+  const engine = facts?.engines.find((one) => one.name === jobClass.engine)
+  if (engine === undefined || facts === null || sum === undefined || sum[jobClass.engine] >= engine.slots) return false
+  if (jobClass.image !== null && !facts.images.includes(jobClass.image)) return false
+  if (Object.entries(jobClass.labels).some(([key, value]) => host.labels[key] !== value)) return false
+  const { cpu, memoryMiB } = facts.capacity
+  return sum.cpu + jobClass.shape.cpu <= cpu && sum.memoryMiB + jobClass.shape.memoryMiB <= memoryMiB
 }
 
 function timed<T>(run: () => T): { readonly result: T; readonly ms: number } {

@@ -226,13 +226,13 @@ function statusOf(place: Place, moment: Moment): WaitingCode | null {
   const { host } = place
   const { schedulable } = host
   if (isLost(place, moment)) return 'hostLost'
+  const staleAt = place.heardAt + staleInterval(moment.spec.limits)
+  moment.horizon.note(staleAt + 1)
+  if (host.state === 'up') moment.horizon.note(lostAt(place.heardAt, moment.world, moment.spec.limits))
   if (schedulable.kind === 'cordoned') return 'hostCordoned'
   if (schedulable.kind === 'draining') return 'draining'
   if (schedulable.kind === 'quarantined' || isFailing(place)) return 'hostQuarantined'
-  const staleAt = place.heardAt + staleInterval(moment.spec.limits)
   if (host.state === 'enrolled' || host.facts === null || moment.now > staleAt) return 'hostStale'
-  moment.horizon.note(staleAt + 1)
-  moment.horizon.note(lostAt(place.heardAt, moment.world, moment.spec.limits))
   return place.operation === null ? null : 'operationBusy'
 }
 

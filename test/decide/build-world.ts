@@ -122,7 +122,8 @@ export function makeJob(number: number, wish: JobWish = {}): Job {
   }
 }
 
-export function makeAttempt(number: number, job: Job, host: Host, changes: Partial<Attempt> = {}): Attempt {
+export function makeAttempt(number: number, on: { readonly job: Job; readonly host: Host }, changes: Partial<Attempt> = {}): Attempt {
+  const { job, host } = on
   return {
     id: idOf('att', number),
     jobId: job.id,
