@@ -8,7 +8,7 @@ export interface StoreLimits {
   readonly maxReaders: number
   /** How long one closure may hold a connection. */
   readonly workMs: Milliseconds
-  /** How long SQLite waits for a lock of another program (a backup, a shell). */
+  /** How long SQLite waits for a lock of another program (a backup, a shell), with the whole process: writes are tried again after it. */
   readonly busyTimeoutMs: Milliseconds
 }
 
@@ -17,5 +17,5 @@ export const defaultStoreLimits: StoreLimits = {
   maxQueuedReads: 20_000,
   maxReaders: 4,
   workMs: 30_000,
-  busyTimeoutMs: 5_000,
+  busyTimeoutMs: 250,
 }

@@ -1,10 +1,12 @@
+import { CideryError } from '../../../model/errors.ts'
 import { BatchLost, type Batch, type Work, type WorkOutcome } from '../group-commit.ts'
 import type { Surface, WorkLimit } from '../surface.ts'
 import type { SqliteConnection } from './sqlite-connection.ts'
+import { isBusy } from './sqlite-errors.ts'
 
 /** Opens the one transaction that the closures of a group commit share. */
 export async function beginSqliteBatch(connection: SqliteConnection, surface: Surface, limit: WorkLimit): Promise<Batch> {
-  lostUnless(() => connection.exec('begin immediate'))
+  begin(connection)
   const changesBefore = connection.totalChanges()
 
   async function run(work: Work): Promise<WorkOutcome> {
@@ -31,6 +33,15 @@ export async function beginSqliteBatch(connection: SqliteConnection, surface: Su
     async rollback() {
       if (connection.inTransaction) connection.exec('rollback')
     },
+  }
+}
+
+/** Another program (a backup, a shell) may hold the database for a moment: then the whole batch waits and tries again. */
+function begin(connection: SqliteConnection): void {
+  try {
+    connection.exec('begin immediate')
+  } catch (error) {
+    throw new BatchLost(asError(error), error instanceof CideryError && isBusy(error.cause))
   }
 }
 

@@ -66,7 +66,8 @@ function openStore(options: SqliteStoreOptions, unlock: () => Promise<void>): Mi
     gather: inMemory ? () => Promise.resolve() : () => new Promise((resolve) => setImmediate(resolve)),
     steady: inMemory ? () => options.clock.steady() : () => performance.now(),
     maxQueued: limits.maxQueuedWrites,
-    maxAttempts: 1,
+    // With the pauses between them about ten seconds.
+    maxAttempts: 16,
   })
   let closing: Promise<void> | undefined
 
@@ -122,7 +123,8 @@ function openWriter(path: string, limits: StoreLimits): SqliteConnection {
     return connection
   } catch (error) {
     connection.close()
-    if (isBusy(error)) throw new CideryError('UNAVAILABLE', `the database ${path} is in use by another program`, { cause: error })
+    if (error instanceof CideryError && isBusy(error.cause))
+      throw new CideryError('UNAVAILABLE', `the database ${path} is in use by another program`, { cause: error })
     throw error
   }
 }
