@@ -7,9 +7,11 @@ import { second } from '../model/instant.ts'
 import { defaultSpec } from '../model/spec.ts'
 import type { AgentSettings, SyncResponse } from '../model/sync.ts'
 import { judgeHealth, type AgentHealth } from '../observe/agent/health.ts'
+import { defaultVerdictPolicy, type VerdictPolicy } from '../observe/agent/verdict.ts'
 import type { AgentPorts } from '../ports/agent.ts'
 import { attemptBoard } from './agent/attempts.ts'
 import { factsBoard } from './agent/facts.ts'
+import { healthWatch } from './agent/health-watch.ts'
 import type { Keyring } from './agent/keyring.ts'
 import { operationBoard } from './agent/operations.ts'
 import { readinessBoard } from './agent/readiness.ts'
@@ -32,6 +34,8 @@ export interface AgentLoopOptions {
   readonly hostEnvironment: Readonly<Record<string, string>>
   /** Prove at start and again when due that sandboxes boot. */
   readonly bootProbes: boolean
+  /** When the local health endpoint changes its mind. */
+  readonly healthPolicy?: VerdictPolicy
 }
 
 export type AgentEnd = 'stopped' | 'restart'
@@ -40,6 +44,7 @@ export interface AgentLoop {
   /** Resolves when the agent ended: told to stop, or asked by an operation to restart. Jobs go on under their supervisors. */
   readonly ended: Promise<AgentEnd>
   stop(): Promise<void>
+  /** What the local health endpoint says: changes only after several looks in a row. */
   health(): AgentHealth
   /** Whether this host is in sync with a controller, for those who wait for it. */
   online(): boolean
@@ -81,6 +86,7 @@ export async function startAgentLoop(ports: AgentPorts, options: AgentLoopOption
   let lastContact = clock.steady()
   let lastTick = clock.steady()
   let checkpoint = 0
+  const waitingForTurn: (() => void)[] = []
   let answering: Promise<void> = Promise.resolve()
 
   const wake = (): void => sync.wake()
@@ -141,8 +147,10 @@ export async function startAgentLoop(ports: AgentPorts, options: AgentLoopOption
     proveAll: () => readiness.proveAll(),
     onRestart: () => finish('restart'),
     onChange: wake,
+    onEnded: () => facts.tell(),
   })
   const streams = streamBoard(ports)
+  const health = healthWatch({ ports, policy: options.healthPolicy ?? defaultVerdictPolicy, look, stopping })
   const sync = syncLoop({
     ports,
     agentVersion: options.agentVersion,
@@ -238,11 +246,26 @@ export async function startAgentLoop(ports: AgentPorts, options: AgentLoopOption
   async function tick(): Promise<void> {
     for (;;) {
       await timers.sleep(tickMs, stopping)
+      try {
+        await attempts.checkLeases()
+        await operations.tick()
+        await sandboxes.tick()
+      } catch (error) {
+        stopping.throwIfAborted()
+        // A full disk, for one: what could not be written is tried again, and the limits go on being watched.
+        log.error('a turn of the loop failed', { error: messageOf(error) })
+        continue
+      }
       lastTick = clock.steady()
-      await attempts.checkLeases()
-      await operations.tick()
-      await sandboxes.tick()
+      for (const turned of waitingForTurn.splice(0)) turned()
     }
+  }
+
+  /** Waits for the loop to turn, and then looks: a loop that stands still says nothing good. */
+  async function look(): Promise<AgentHealth> {
+    await new Promise<void>((resolve) => waitingForTurn.push(resolve))
+    const silentMs = clock.steady() - lastContact
+    return judgeHealth({ facts: facts.latest(), sync: sync.state(), sinceTickMs: clock.steady() - lastTick, tickMs, silentMs })
   }
 
   async function takeUp(): Promise<void> {
@@ -264,7 +287,7 @@ export async function startAgentLoop(ports: AgentPorts, options: AgentLoopOption
   }
 
   async function work(): Promise<AgentEnd> {
-    const parts = [sync.run(), tick(), facts.run(), ...(options.bootProbes ? [readiness.run()] : [])]
+    const parts = [sync.run(), tick(), facts.run(), health.run(), ...(options.bootProbes ? [readiness.run()] : [])]
     try {
       await Promise.all(parts)
     } catch (error) {
@@ -283,14 +306,7 @@ export async function startAgentLoop(ports: AgentPorts, options: AgentLoopOption
       finish('stopped')
       await ended
     },
-    health: () =>
-      judgeHealth({
-        facts: facts.latest(),
-        sync: sync.state(),
-        sinceTickMs: clock.steady() - lastTick,
-        tickMs,
-        silentMs: clock.steady() - lastContact,
-      }),
+    health: () => health.verdict(),
     online: () => sync.state().online,
   }
 }

@@ -83,7 +83,10 @@ export interface AgentIdentity {
 export type MachineFacts = Pick<
   HostFacts,
   'hostname' | 'os' | 'osVersion' | 'arch' | 'capacity' | 'free' | 'load1' | 'diskUsed' | 'memoryFree' | 'network' | 'problems'
->
+> & {
+  /** TCP sockets that the kernel holds; long-lived hosts leak them. Null when it cannot be known. */
+  readonly tcpSockets: number | null
+}
 
 /** A look at the machine. */
 export interface HostProbe {

@@ -25,6 +25,7 @@ export function fakeHost(): FakeHost {
       memoryFree: 0.7,
       network: { addresses: ['10.0.0.2'], rxBytes: 0, txBytes: 0 },
       problems: [],
+      tcpSockets: 10,
     },
     probe: { bootId: () => Promise.resolve(host.bootId), facts: () => Promise.resolve(host.facts) },
   }

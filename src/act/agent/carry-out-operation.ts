@@ -23,7 +23,7 @@ export async function carryOutOperation(task: OperationTask): Promise<void> {
       const problem = refusal(task)
       if (problem !== null) return await task.move('ERROR', { reason: problem })
       await task.move('EXECUTING')
-    } else if (task.record().state === 'VALIDATING') await task.move('EXECUTING')
+    } else if (task.record().state === 'VALIDATING' || task.record().state === 'BLOCKED') await task.move('EXECUTING')
     const end = await carryOut(task, request)
     const { state, ...change } = end
     if (!isOver(task.record())) await task.move(state, change)
@@ -122,8 +122,7 @@ function endOfExec(task: OperationTask, exit: Exit, tail: string): OperationEnd 
   const code = exit.code === null ? {} : { exitCode: exit.code }
   if (exit.cause === 'launchFailed') return { state: 'ERROR', reason: exit.message, outputTail: tail }
   if (exit.cause !== 'exited' && task.kill.aborted) {
-    const killed = task.record().killAsked
-    return { state: killed ? 'KILLED' : 'TIMEOUT', reason: killed ? 'killed' : 'ran longer than its hard limit', outputTail: tail, ...code }
+    return { ...killedBeforeTheEnd(task), outputTail: tail, ...code }
   }
   if (exit.code === 0) return { state: 'SUCCESS', reason: '', outputTail: tail, exitCode: 0 }
   const reason = exit.code === null ? `ended by signal ${exit.signal ?? 0}` : `exit code ${exit.code}`
@@ -180,10 +179,14 @@ async function restartAgent(task: OperationTask, drain: boolean): Promise<Operat
   return waitForTheEnd(task)
 }
 
+/** The controller's own hard limit comes as a kill too, a little before or after ours. */
+const limitTolerance = 15 * second
+
 function killedBeforeTheEnd(task: OperationTask): OperationEnd {
-  return task.record().killAsked
-    ? { state: 'KILLED', reason: 'killed' }
-    : { state: 'TIMEOUT', reason: 'it took longer than its hard limit' }
+  const { killAsked, startedAt, hardMs } = task.record()
+  const age = task.surroundings.ports.clock.now() - startedAt
+  const inTime = killAsked && age < hardMs - limitTolerance
+  return inTime ? { state: 'KILLED', reason: 'killed' } : { state: 'TIMEOUT', reason: 'it took longer than its hard limit' }
 }
 
 /** The next agent says how it went. */

@@ -49,6 +49,10 @@ export async function uploadLog(upload: LogUpload): Promise<void> {
 async function uploadFrom(upload: LogUpload, onProgress: () => void): Promise<void> {
   const { ports, attemptId, signal } = upload
   let held = await ports.link.appendLog(attemptId, 0, new Uint8Array())
+  if (upload.ended() && (await ports.supervisors.logLength(attemptId)) === held) {
+    await ports.link.finishLog(attemptId, held)
+    return
+  }
   const secrets = await secretsOrNull(upload)
   if (secrets === null) {
     held = await ports.link.appendLog(attemptId, held, Buffer.from(withheldMark))

@@ -34,6 +34,8 @@ export interface FactsBoard {
   sent(facts: HostFacts): void
   /** The controller wants all of them. */
   ask(): void
+  /** Looks now, and sends what is seen whether it differs or not: it proves what was done just before. */
+  tell(): void
   engine(name: string): EngineFacts | undefined
 }
 
@@ -50,6 +52,7 @@ export function factsBoard(options: FactsBoardOptions): FactsBoard {
         images: options.images(),
         residue: options.residue(),
         clockSkewMs: options.clockSkewMs(),
+        before: latest,
       })
       latest = await withDeadline(ports.timers, looking, { ms: limit, what: 'looking at the host' })
       if (news() !== null) options.onChange()
@@ -78,6 +81,12 @@ export function factsBoard(options: FactsBoardOptions): FactsBoard {
     },
     ask: () => {
       known = null
+    },
+    tell() {
+      void look().then(() => {
+        known = null
+        options.onChange()
+      })
     },
     engine: (name) => latest?.engines.find((engine) => engine.name === name),
   }

@@ -34,7 +34,13 @@ export interface OperationBoard {
   settled(): Promise<void>
 }
 
-export function operationBoard(around: OperationSurroundings & { readonly onChange: () => void }): OperationBoard {
+export interface OperationBoardOptions extends OperationSurroundings {
+  readonly onChange: () => void
+  /** The controller heard of an end: it takes a success as proved by facts that are newer. */
+  readonly onEnded: () => void
+}
+
+export function operationBoard(around: OperationBoardOptions): OperationBoard {
   const { ports, stopping, bootId, instanceId } = around
   const { journal, clock, timers, log, supervisors } = ports
   const held = new Map<string, Held>()
@@ -78,17 +84,34 @@ export function operationBoard(around: OperationSurroundings & { readonly onChan
     }
   }
 
+  /** What runs now; one that waits for it is BLOCKED. */
   function current(): Held | undefined {
-    return [...held.values()].find((entry) => !isOver(entry.record))
+    return [...held.values()].find((entry) => !isOver(entry.record) && entry.record.state !== 'BLOCKED')
   }
 
-  async function reject(desired: DesiredOperation, by: Held): Promise<void> {
+  /** Says what runs here instead; it gets its turn when that is over, unless nobody wants it any more. */
+  async function block(desired: DesiredOperation, by: Held): Promise<void> {
     const { id, request, pid } = by.record
     const record = newOperationRecord(desired, clock.now(), { bootId, instanceId })
     const what = request.kind === 'exec' ? `exec: ${request.command.join(' ')}`.slice(0, 300) : request.kind
-    const reason = `operation ${id} (${what}, pid ${pid ?? 'none'}) runs on this host`
-    const entry = add({ ...record, rejected: { by: id, kind: request.kind, pid } })
-    await move(entry, 'SKIPPED', { reason })
+    const entry = add(record)
+    await move(entry, 'VALIDATING')
+    entry.record = { ...entry.record, rejected: { by: id, kind: request.kind, pid } }
+    await move(entry, 'BLOCKED', { reason: `operation ${id} (${what}, pid ${pid ?? 'none'}) runs on this host` })
+  }
+
+  /** Gives the turn to one that waits, when nothing runs. */
+  async function unblock(): Promise<void> {
+    for (const entry of held.values()) {
+      if (entry.record.state !== 'BLOCKED' || current() !== undefined) continue
+      if (!entry.listed) {
+        await move(entry, 'SKIPPED', { reason: 'nobody wants it any more' })
+        continue
+      }
+      entry.startedAt = clock.steady()
+      entry.record = { ...entry.record, rejected: null, startedAt: clock.now() }
+      start(entry)
+    }
   }
 
   function add(record: OperationRecord): Held {
@@ -102,7 +125,7 @@ export function operationBoard(around: OperationSurroundings & { readonly onChan
     const known = held.get(desired.id)
     if (known === undefined) {
       const busy = current()
-      if (busy !== undefined) return reject(desired, busy)
+      if (busy !== undefined) return block(desired, busy)
       const entry = add(newOperationRecord(desired, clock.now(), { bootId, instanceId }))
       await journal.put('operation', desired.id, entry.record)
       start(entry)
@@ -119,6 +142,7 @@ export function operationBoard(around: OperationSurroundings & { readonly onChan
 
   async function killNow(entry: Held, reason: string): Promise<void> {
     const { state } = entry.record
+    if (state === 'BLOCKED') return move(entry, 'KILLED', { reason })
     if (state === 'EXECUTING' || state === 'RUNNING_WARNING' || state === 'TIMEOUT_PENDING') await move(entry, 'KILLING', { reason })
     entry.kill.abort(new Error(reason))
   }
@@ -142,6 +166,7 @@ export function operationBoard(around: OperationSurroundings & { readonly onChan
         }
         const entry = add(record.data)
         if (isOver(record.data)) continue
+        if (record.data.state === 'BLOCKED') continue
         if (record.data.killAsked) entry.kill.abort(new Error('asked to be killed'))
         start(entry)
       }
@@ -160,6 +185,7 @@ export function operationBoard(around: OperationSurroundings & { readonly onChan
         if (entry === undefined) continue
         const unheard = entry.record.unheard.filter((report) => report.revision > revision)
         if (unheard.length !== entry.record.unheard.length) await save(entry, { ...entry.record, unheard })
+        if (isOver(entry.record) && unheard.length === 0) around.onEnded()
         await forget(entry)
       }
     },
@@ -183,6 +209,7 @@ export function operationBoard(around: OperationSurroundings & { readonly onChan
     hasNews: () => [...held.values()].some((entry) => entry.record.unheard.some(({ revision }) => revision > entry.sent)),
 
     async tick() {
+      await unblock()
       for (const entry of held.values()) {
         const { record } = entry
         const age = clock.steady() - entry.startedAt

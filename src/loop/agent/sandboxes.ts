@@ -60,6 +60,8 @@ export function sandboxBoard(options: SandboxBoardOptions): SandboxBoard {
   const gone = new Map<string, SandboxRecord>()
   const removing = new Map<string, number>()
   let known = ''
+  /** Null until a controller said it. */
+  let wanted: ReadonlySet<string> | null = null
 
   async function keep(id: string, record: SandboxRecord): Promise<void> {
     records.set(id, record)
@@ -117,6 +119,12 @@ export function sandboxBoard(options: SandboxBoardOptions): SandboxBoard {
     } catch (error) {
       log.error('a sandbox could not be removed', { sandbox: id, error: messageOf(error) })
     }
+  }
+
+  async function removeUnwanted(): Promise<void> {
+    // What an operation is just making may not be listed yet.
+    if (wanted === null || options.operating()) return
+    for (const id of records.keys()) if (!wanted.has(id)) await removeQuietly(id)
   }
 
   function reports(): readonly SandboxReport[] {
@@ -179,16 +187,15 @@ export function sandboxBoard(options: SandboxBoardOptions): SandboxBoard {
     remove,
 
     async apply(desired) {
-      const wanted = new Set(desired)
-      for (const id of gone.keys()) if (!wanted.has(id)) gone.delete(id)
-      if (options.operating()) return
-      for (const id of records.keys()) if (!wanted.has(id)) await removeQuietly(id)
+      wanted = new Set(desired)
+      await removeUnwanted()
     },
 
     reports,
     hasNews: () => JSON.stringify(reports()) !== known,
-    sent: (sentReports) => {
-      known = JSON.stringify(sentReports)
+    sent(sentReports) {
+      known = JSON.stringify(sentReports.filter(({ state }) => state !== 'gone'))
+      for (const { id, state } of sentReports) if (state === 'gone') gone.delete(id)
     },
     owners: () => [...records.keys()],
     engineOf: (id) => {
@@ -197,6 +204,7 @@ export function sandboxBoard(options: SandboxBoardOptions): SandboxBoard {
     },
 
     async tick() {
+      await removeUnwanted()
       if (options.silentMs() < silentLimit) return
       for (const [id, record] of records) if (clock.now() > record.endsAt) await removeQuietly(id)
     },

@@ -11,6 +11,8 @@ export interface KnownToAgent {
   /** What sandboxes left behind, by engine: it is not to be used until that is gone. */
   readonly residue: ReadonlyMap<string, readonly string[]>
   readonly clockSkewMs: number | null
+  /** What was seen last; an engine that cannot list its sandboxes now has those that it had. */
+  readonly before: HostFacts | null
 }
 
 /** Looks at the machine and its engines. An engine that cannot be asked is reported as broken, with the reason. */
@@ -19,7 +21,7 @@ export async function observeFacts(ports: Pick<AgentPorts, 'probe' | 'engines' |
   const [host, engineFacts, sandboxes] = await Promise.all([
     ports.probe.facts(),
     Promise.all(engines.map((engine) => observeEngine(engine, known.residue.get(engine.name) ?? []))),
-    Promise.all(engines.map((engine) => observeSandboxes(engine))),
+    Promise.all(engines.map((engine) => observeSandboxes(engine, known.before))),
   ])
   return {
     ...host,
@@ -56,12 +58,12 @@ async function probeEngine(engine: Engine): Promise<EngineFacts> {
   }
 }
 
-async function observeSandboxes(engine: Engine): Promise<HostFacts['sandboxes']> {
+async function observeSandboxes(engine: Engine, before: HostFacts | null): Promise<HostFacts['sandboxes']> {
   try {
     const sandboxes: readonly EngineSandbox[] = await engine.list()
     return sandboxes.map(({ id, state }) => ({ id, engine: engine.name, state }))
   } catch {
-    // Its probe says the same fault, with the reason.
-    return []
+    // Its probe says the same fault, with the reason. Nobody may conclude from it that the sandboxes are gone.
+    return before?.sandboxes.filter((sandbox) => sandbox.engine === engine.name) ?? []
   }
 }

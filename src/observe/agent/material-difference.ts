@@ -20,7 +20,17 @@ function metricsDiffer(a: HostFacts, b: HostFacts): boolean {
 
 /** What is compared word for word: all but the numbers that never stand still. */
 function lasting(facts: HostFacts): unknown {
-  const { at: _at, free: _free, load1: _load, diskUsed: _disk, memoryFree: _memory, network, clockSkewMs, ...rest } = facts
+  const {
+    at: _at,
+    free: _free,
+    load1: _load,
+    diskUsed: _disk,
+    memoryFree: _memory,
+    network,
+    clockSkewMs,
+    tcpSockets: _sockets,
+    ...rest
+  } = facts
   return { ...rest, addresses: network.addresses, skewKnown: clockSkewMs !== null }
 }
 

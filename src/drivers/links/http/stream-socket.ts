@@ -1,0 +1,101 @@
+import { WebSocket } from 'ws'
+import { z } from 'zod'
+import type { StreamPeer } from '../../../ports/agent.ts'
+import { unreachable } from './exchange.ts'
+import type { Trust } from './trust.ts'
+
+const connectMs = 15_000
+/** Bytes on their way to a slow terminal, at most; then the process waits. */
+const highWater = 256 * 1024
+const pollMs = 20
+/** The controller pings every 30 s. */
+const silenceMs = 90_000
+
+const Control = z.looseObject({
+  resize: z.looseObject({ columns: z.int().positive().max(10_000), rows: z.int().positive().max(10_000) }).optional(),
+})
+
+/**
+ * Connects a stream: binary frames are bytes both ways, text frames are JSON (`{resize}` in, `{exit}` out). Resolves when it is over, rejects
+ * UNREACHABLE when it could not be connected.
+ */
+export async function attach(trust: Trust, at: { readonly path: string; readonly key: string }, peer: StreamPeer): Promise<void> {
+  const url = new URL(at.path, trust.url)
+  url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:'
+  const ca = await trust.ca()
+  const socket = new WebSocket(url, {
+    headers: { authorization: `Bearer ${at.key}` },
+    handshakeTimeout: connectMs,
+    maxPayload: 16 * 1024 ** 2,
+    ...(ca === null ? {} : { ca }),
+  })
+  await connected(trust, socket)
+  await pump(socket, peer)
+}
+
+function connected(trust: Trust, socket: WebSocket): Promise<void> {
+  return new Promise((resolve, reject) => {
+    socket.once('open', () => resolve())
+    socket.once('error', (error) => reject(unreachable(trust, error)))
+  })
+}
+
+function pump(socket: WebSocket, peer: StreamPeer): Promise<void> {
+  return new Promise((resolve) => {
+    let silence = setTimeout(() => socket.terminate(), silenceMs)
+    function heard(): void {
+      clearTimeout(silence)
+      silence = setTimeout(() => socket.terminate(), silenceMs)
+    }
+    socket.on('ping', heard)
+    socket.on('error', () => socket.terminate())
+    socket.on('close', () => {
+      clearTimeout(silence)
+      peer.onClosed()
+      resolve()
+    })
+    socket.on('message', (data: Buffer, isBinary: boolean) => {
+      heard()
+      if (isBinary) take(socket, peer, data)
+      else control(peer, data)
+    })
+    peer.start({
+      write: (bytes) => write(socket, bytes),
+      exit(code, signal) {
+        if (socket.readyState !== WebSocket.OPEN) return
+        socket.send(JSON.stringify({ exit: { code, signal } }), () => socket.close(1000))
+      },
+    })
+  })
+}
+
+/** Nothing more is read while the process takes no more. */
+function take(socket: WebSocket, peer: StreamPeer, data: Buffer): void {
+  socket.pause()
+  peer.onInput(data).then(
+    () => socket.resume(),
+    () => socket.terminate(),
+  )
+}
+
+function control(peer: StreamPeer, data: Buffer): void {
+  const message = readControl(data)
+  if (message?.resize !== undefined) peer.onResize(message.resize.columns, message.resize.rows)
+}
+
+function readControl(data: Buffer): z.infer<typeof Control> | null {
+  try {
+    return Control.parse(JSON.parse(data.toString('utf8')))
+  } catch {
+    // A frame that says nothing we know is passed over: newer clients may send more.
+    return null
+  }
+}
+
+async function write(socket: WebSocket, bytes: Uint8Array): Promise<void> {
+  if (socket.readyState !== WebSocket.OPEN) return
+  socket.send(bytes, { binary: true })
+  while (socket.bufferedAmount > highWater && socket.readyState === WebSocket.OPEN) {
+    await new Promise((resolve) => void setTimeout(resolve, pollMs))
+  }
+}

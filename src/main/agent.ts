@@ -1,0 +1,272 @@
+import { chmod, mkdir } from 'node:fs/promises'
+import { homedir, hostname } from 'node:os'
+import { join } from 'node:path'
+import { createSystemClock } from '../drivers/clocks/system-clock.ts'
+import { createSystemTimers } from '../drivers/clocks/system-timers.ts'
+import { engines as makers } from '../drivers/engines/registry.ts'
+import { machineArch } from '../drivers/host-probes/machine.ts'
+import { hostProbes } from '../drivers/host-probes/registry.ts'
+import { openFolderJournal } from '../drivers/journals/folder/folder-journal.ts'
+import { createHttpLink, type HttpLink } from '../drivers/links/http/controller-link.ts'
+import { controllerUrl } from '../drivers/links/http/trust.ts'
+import { createKernelLock } from '../drivers/locks/kernel-lock.ts'
+import { gitMirrors } from '../drivers/mirrors/git/git-mirrors.ts'
+import { LocalProcesses } from '../drivers/processes/local-processes.ts'
+import { createIds } from '../drivers/randoms/ids.ts'
+import { createSystemRandom } from '../drivers/randoms/system-random.ts'
+import { DetachedSupervisors } from '../drivers/supervisors/detached/supervisors.ts'
+import { startAgentLoop, type AgentEnd, type AgentLoop } from '../loop/agent.ts'
+import { keyringOf, type Keyring } from '../loop/agent/keyring.ts'
+import { defaultNetworkWait, enrol, waitForController, type NetworkWait } from '../loop/agent/start.ts'
+import { CideryError } from '../model/errors.ts'
+import type { EngineName } from '../model/job.ts'
+import type { AgentHealth } from '../observe/agent/health.ts'
+import type { AgentIdentity, AgentJournal, AgentPorts } from '../ports/agent.ts'
+import type { Engine } from '../ports/engine.ts'
+import type { Log } from '../ports/log.ts'
+import { serveHealth, type HealthAddress } from './agent-health.ts'
+import { supervisorEntry } from './supervisor-entry.ts'
+
+export interface RunAgentOptions {
+  /** A directory of this host identity alone; made 0700. */
+  readonly stateDir: string
+  readonly version: string
+  readonly log: Log
+  /** The controller; null: the one that this host enrolled with. */
+  readonly controllerUrl: string | null
+  /** SHA-256 of the controller's CA; null on loopback, or for a certificate that the system trusts. */
+  readonly caFingerprint: string | null
+  /** Needed once, by a host that has no identity yet. */
+  readonly enrolmentToken: string | null
+  /** Plain HTTP to another machine, for development. */
+  readonly allowPlainHttp?: boolean
+  /** Lets operations restart this machine. */
+  readonly allowReboot?: boolean
+  /** Where `/health` is served; null: nowhere. */
+  readonly health?: HealthAddress | null
+  readonly networkWait?: NetworkWait
+  /** Prove at start and when due that sandboxes boot; default true. */
+  readonly bootProbes?: boolean
+  /** Directories that no job may see besides the agent's own: the controller's, when both are in one process. */
+  readonly hiddenDirs?: readonly string[]
+  /** Addresses that no job behind `nat` may reach besides the controller's: `host` or `host:port`. */
+  readonly blockedAddresses?: readonly string[]
+  /** Aborted when the start is to be given up. */
+  readonly signal?: AbortSignal
+  /** Settings per engine, handed to it as they are (`slots`, `prefix`, `uidRange`, …). */
+  readonly engines?: Readonly<Partial<Record<EngineName, Readonly<Record<string, unknown>>>>>
+}
+
+export interface RunningAgent {
+  readonly hostId: string
+  readonly name: string
+  /** Where health is served; null when it is not. */
+  readonly healthUrl: string | null
+  /** Resolves when the agent ended by itself or was stopped; everything it held is given back by then. */
+  readonly ended: Promise<AgentEnd>
+  /** Stops the agent. Jobs go on under their supervisors; the next agent takes them over. */
+  stop(): Promise<void>
+  health(): AgentHealth
+  online(): boolean
+}
+
+/** What an agent process exits with; the service files and docs/guide/agent.md say what follows from each. */
+export const agentExitCodes = { stopped: 0, failed: 1, usage: 2, notEnrolled: 4, locked: 5, restart: 75 } as const
+
+/** The exit code of an agent that ended, or that could not start. */
+export function agentExitCode(end: AgentEnd | CideryError | Error): number {
+  if (end === 'stopped') return agentExitCodes.stopped
+  if (end === 'restart') return agentExitCodes.restart
+  if (!(end instanceof CideryError)) return agentExitCodes.failed
+  switch (end.code) {
+    case 'AGENT_LOCKED':
+      return agentExitCodes.locked
+    case 'UNAUTHENTICATED':
+    case 'FORBIDDEN':
+      return agentExitCodes.notEnrolled
+    case 'INVALID_INPUT':
+    case 'TLS_REQUIRED':
+      return agentExitCodes.usage
+    default:
+      return agentExitCodes.failed
+  }
+}
+
+const osNames = { linux: 'linux', darwin: 'macos' } as const
+const rebootCommands = { linux: ['systemctl', 'reboot'], macos: ['/sbin/shutdown', '-r', 'now'] } as const
+
+function thisSystem(): keyof typeof osNames {
+  const { platform } = process
+  if (platform === 'linux' || platform === 'darwin') return platform
+  throw new CideryError('UNSUPPORTED', `cidery does not run on ${platform}`)
+}
+
+/**
+ * Starts an agent: takes the lock of this host identity, waits for the network, enrols when it has no identity, and runs the loop. Throws
+ * AGENT_LOCKED within a second when another agent runs on this state, UNAUTHENTICATED when there is neither an identity nor a token,
+ * TLS_REQUIRED for plain HTTP to another machine.
+ */
+export async function runAgent(options: RunAgentOptions): Promise<RunningAgent> {
+  const { stateDir, log } = options
+  await mkdir(stateDir, { recursive: true, mode: 0o700 })
+  await chmod(stateDir, 0o700)
+  // First of all, so that a second agent touches nothing.
+  const lock = await createKernelLock().acquire(join(stateDir, 'agent.lock'), 'agent')
+  try {
+    return await startHeld(options, () => lock.release())
+  } catch (error) {
+    await lock.release()
+    log.error('the agent could not start', { error: error instanceof Error ? error.message : 'an unknown fault' })
+    throw error
+  }
+}
+
+async function startHeld(options: RunAgentOptions, release: () => Promise<void>): Promise<RunningAgent> {
+  const { stateDir, log } = options
+  const journal = await openFolderJournal(join(stateDir, 'journal'))
+  const target = await controllerOf(options, journal)
+  const random = createSystemRandom()
+  const keyring = keyringOf(journal, random)
+  const link = createHttpLink({ ...target, allowPlainHttp: options.allowPlainHttp ?? false, key: () => keyring.present() })
+  const ports = wire(options, { journal, link, random })
+  const signal = options.signal ?? new AbortController().signal
+  try {
+    const ready = await waitForController(ports, options.networkWait ?? defaultNetworkWait, signal)
+    if (!ready) log.warn('the controller does not answer; the agent starts all the same and connects when it does', { url: target.url })
+    const loop = await startLoop(options, { ports, keyring, target })
+    return await running(options, { loop, keyring, link, release })
+  } catch (error) {
+    link.close()
+    throw error
+  }
+}
+
+interface Target {
+  readonly url: string
+  readonly caFingerprint: string | null
+}
+
+/** The controller that was named, or the one that this host belongs to. */
+async function controllerOf(options: RunAgentOptions, journal: AgentJournal): Promise<Target> {
+  const stored = await journal.identity()
+  const url = options.controllerUrl ?? stored?.controllerUrl
+  if (url === undefined) {
+    throw new CideryError('UNAUTHENTICATED', 'this host is not enrolled, and no controller was named', {
+      hint: 'run `cidery host add` on the controller and paste the line it prints',
+    })
+  }
+  const target = { url, caFingerprint: options.caFingerprint ?? stored?.caFingerprint ?? null }
+  controllerUrl({ ...target, allowPlainHttp: options.allowPlainHttp ?? false })
+  return target
+}
+
+interface Wiring {
+  readonly journal: AgentJournal
+  readonly link: HttpLink
+  readonly random: AgentPorts['random']
+}
+
+function wire(options: RunAgentOptions, { journal, link, random }: Wiring): AgentPorts {
+  const { stateDir, log } = options
+  const clock = createSystemClock()
+  const processes = new LocalProcesses()
+  return {
+    clock,
+    random,
+    link,
+    journal,
+    processes,
+    log,
+    timers: createSystemTimers(),
+    ids: createIds(clock, random),
+    engines: makeEngines(options),
+    supervisors: new DetachedSupervisors({ directory: join(stateDir, 'supervisors'), entry: supervisorEntry }),
+    probe: hostProbes[thisSystem()](stateDir),
+    mirrors: gitMirrors({ folder: join(stateDir, 'mirrors'), processes }),
+  }
+}
+
+function makeEngines(options: RunAgentOptions): ReadonlyMap<EngineName, Engine> {
+  const hiddenDirs = [options.stateDir, ...(options.hiddenDirs ?? [])]
+  const made = new Map<EngineName, Engine>()
+  for (const [name, make] of Object.entries(makers)) {
+    const key = name as EngineName
+    made.set(key, make({ ...options.engines?.[key], stateDir: join(options.stateDir, 'engines', name), hiddenDirs }))
+  }
+  return made
+}
+
+interface Started {
+  readonly ports: AgentPorts
+  readonly keyring: Keyring
+  readonly target: Target
+}
+
+async function startLoop(options: RunAgentOptions, { ports, keyring, target }: Started): Promise<AgentLoop> {
+  const os = osNames[thisSystem()]
+  const { url, caFingerprint } = target
+  const names = { hostname: hostname(), os, arch: machineArch() }
+  const enrolment = options.enrolmentToken === null ? null : { token: options.enrolmentToken, controllerUrl: url, caFingerprint, ...names }
+  await enrol(ports, keyring, { enrolment, signal: options.signal ?? new AbortController().signal })
+  await followMove(ports.journal, keyring, target)
+  const { hostname: controllerHost, port, protocol } = new URL(url)
+  const controllerPort = port === '' ? (protocol === 'https:' ? '443' : '80') : port
+  return startAgentLoop(ports, {
+    agentVersion: options.version,
+    bootId: await ports.probe.bootId(),
+    instanceId: Buffer.from(ports.random.bytes(12)).toString('base64url'),
+    os,
+    keyring,
+    blockedAddresses: [`${controllerHost}:${controllerPort}`, ...(options.blockedAddresses ?? [])],
+    rebootCommand: options.allowReboot === true ? rebootCommands[os] : null,
+    hostEnvironment: { PATH: process.env['PATH'] ?? '/usr/bin:/bin', HOME: homedir(), LANG: process.env['LANG'] ?? 'C.UTF-8' },
+    bootProbes: options.bootProbes ?? true,
+  })
+}
+
+/** A controller that moved to another URL keeps its hosts: the new one is remembered. */
+async function followMove(journal: AgentJournal, keyring: Keyring, target: Target): Promise<void> {
+  const held: AgentIdentity = keyring.identity()
+  if (held.controllerUrl === target.url && held.caFingerprint === target.caFingerprint) return
+  const next = { ...held, controllerUrl: target.url, caFingerprint: target.caFingerprint }
+  await journal.saveIdentity(next)
+  keyring.hold(next)
+}
+
+interface Held {
+  readonly loop: AgentLoop
+  readonly keyring: Keyring
+  readonly link: HttpLink
+  readonly release: () => Promise<void>
+}
+
+async function running(options: RunAgentOptions, { loop, keyring, link, release }: Held): Promise<RunningAgent> {
+  const address = options.health ?? null
+  const endpoint =
+    address === null
+      ? null
+      : await serveHealth(address, () => loop.health()).catch(async (error: unknown) => {
+          await loop.stop()
+          throw error
+        })
+  const { hostId, name } = keyring.identity()
+  options.log.info('the agent runs', { host: name, id: hostId, health: endpoint?.url ?? 'off' })
+  const ended = loop.ended.then(async (end) => {
+    await endpoint?.close()
+    link.close()
+    await release()
+    return end
+  })
+  return {
+    hostId,
+    name,
+    healthUrl: endpoint?.url ?? null,
+    ended,
+    async stop() {
+      await loop.stop()
+      await ended
+    },
+    health: () => loop.health(),
+    online: () => loop.online(),
+  }
+}
