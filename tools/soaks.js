@@ -9,7 +9,7 @@ export const soaks = [
   {
     name: 'lock',
     title: '50 agents that start at once leave exactly one',
-    command: ['node', 'test/store/lock-soak.ts'],
+    command: ['node', 'test/soak/lock.ts'],
     rounds: 100,
     share: 2,
     chunk: 10,

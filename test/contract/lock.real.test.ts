@@ -21,7 +21,7 @@ afterEach(async () => {
 })
 
 async function start(...words: string[]): Promise<LineProcess> {
-  const process = startLineProcess('lock-process.ts', [path, ...words])
+  const process = startLineProcess('lock.child.ts', [path, ...words])
   processes.push(process)
   await process.next('ready')
   return process
@@ -145,7 +145,7 @@ describe('the kernel lock', () => {
   it('lets exactly one of 50 processes survive that start at once [003-10]', async () => {
     for (let round = 0; round < 2; round += 1) {
       // Real starts, without the order that saying `take` to those who are ready would bring.
-      const starters = Array.from({ length: 50 }, () => startLineProcess('lock-process.ts', [path, '--start']))
+      const starters = Array.from({ length: 50 }, () => startLineProcess('lock.child.ts', [path, '--start']))
       processes.push(...starters)
       for (const starter of starters) starter.say('take')
       const answers = await Promise.all(starters.map((starter) => Promise.race([starter.next('held', 60_000), starter.ended])))

@@ -14,7 +14,7 @@ describe('blobs and kill -9', () => {
   it('loses no byte of an append that was acknowledged, and goes on from the length that is there', async () => {
     let acknowledged = 0
     for (let round = 0; round < 6; round += 1) {
-      const writer = startLineProcess('appender-process.ts', [directory])
+      const writer = startLineProcess('appender.child.ts', [directory])
       const ready = await writer.next('ready')
       const start = Number(ready.slice(6))
       expect(start).toBeGreaterThanOrEqual(acknowledged)
@@ -31,7 +31,7 @@ describe('blobs and kill -9', () => {
 
 describe('key files', () => {
   it('are made once when many processes start at the same moment', async () => {
-    const openers = Array.from({ length: 8 }, () => startLineProcess('key-process.ts', [directory]))
+    const openers = Array.from({ length: 8 }, () => startLineProcess('key.child.ts', [directory]))
     try {
       await Promise.all(openers.map((opener) => opener.next('ready')))
       for (const opener of openers) opener.say('go')

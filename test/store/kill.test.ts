@@ -30,7 +30,7 @@ async function writeUntil(
   run: number,
   end: (writer: LineProcess) => Promise<void>,
 ): Promise<readonly string[]> {
-  const writer = startLineProcess('writer-process.ts', [String(run)], env)
+  const writer = startLineProcess('writer.child.ts', [String(run)], env)
   writers.add(writer)
   await writer.next('ready')
   for (let i = 0; i < 3; i += 1) await writer.next('ack')

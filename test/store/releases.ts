@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { sql } from 'kysely'
 import type { Store, Writer } from '../../src/ports/store.ts'
@@ -13,7 +13,7 @@ export interface StoredRelease {
 
 const hash = 'c0ffee'.repeat(10) + 'beef'
 
-/** Every schema that was ever released. A new one is one entry here, and its text in fixtures by `keep-release.ts`. */
+/** Every schema that was ever released. A new one is one entry here, and its text in fixtures by `CIDERY_KEEP_SCHEMA=N npx vitest run --project store test/store/upgrade`. */
 export const releases: readonly StoredRelease[] = [
   {
     schema: 1,
@@ -175,8 +175,16 @@ export const releases: readonly StoredRelease[] = [
 ]
 
 /** The statements that made this release's schema on this kind of store. */
-export function readReleasedSchema(release: StoredRelease, kind: Store['kind']): string {
-  return readFileSync(join(import.meta.dirname, 'fixtures', `schema-${release.schema}.${kind}.sql`), 'utf8')
+export function readReleasedSchema(release: Pick<StoredRelease, 'schema'>, kind: Store['kind']): string {
+  return readFileSync(schemaFile(release.schema, kind), 'utf8')
+}
+
+export function keepReleasedSchema(schema: number, kind: Store['kind'], text: string): void {
+  writeFileSync(schemaFile(schema, kind), text)
+}
+
+function schemaFile(schema: number, kind: Store['kind']): string {
+  return join(import.meta.dirname, 'fixtures', `schema-${schema}.${kind}.sql`)
 }
 
 /** Fills an empty database as that release left it. */

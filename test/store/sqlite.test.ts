@@ -43,7 +43,7 @@ describe('a SQLite store on the disk', () => {
     const lock = createKernelLock()
     const store = await open({ lock })
     await expect(open({ lock })).rejects.toMatchObject({ code: 'CONTROLLER_LOCKED' })
-    const other = startLineProcess('lock-process.ts', [`${path}.lock`, '--start'])
+    const other = startLineProcess('lock.child.ts', [`${path}.lock`, '--start'])
     other.say('take')
     expect(await other.next('refused')).toContain(`pid ${process.pid}`)
     await other.ended
@@ -91,7 +91,7 @@ describe('a SQLite store on the disk', () => {
 describe('a full disk', () => {
   it('refuses the writes that do not fit with STORAGE_FULL, keeps what was there, and goes on when there is room', (context) => {
     if (process.platform !== 'linux' || process.getuid?.() !== 0) context.skip('mounting a small disk needs root on Linux')
-    const script = join(import.meta.dirname, 'full-disk-process.ts')
+    const script = join(import.meta.dirname, 'full-disk.child.ts')
     const run = spawnSync('unshare', ['--mount', '--propagation', 'private', process.execPath, script, directory], {
       encoding: 'utf8',
       timeout: 60_000,

@@ -1,10 +1,10 @@
-// 50 processes start at the same moment on one lock, again and again: `node test/store/lock-soak.ts --from N --count N`.
+// 50 processes start at the same moment on one lock, again and again: `node test/soak/lock.ts --from N --count N`.
 // Each round is of new processes in a new directory; red when not exactly one of them survives.
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { startLineProcess } from './line-process.ts'
+import { startLineProcess } from '../store/line-process.ts'
 
 const { values } = parseArgs({ options: { from: { type: 'string', default: '0' }, count: { type: 'string', default: '1' } } })
 const from = Number(values.from)
@@ -12,7 +12,7 @@ const starters = 50
 
 async function playRound(): Promise<{ readonly survivors: number; readonly refused: number }> {
   const directory = mkdtempSync(join(tmpdir(), 'cidery-lock-soak-'))
-  const processes = Array.from({ length: starters }, () => startLineProcess('lock-process.ts', [join(directory, 'agent.lock'), '--start']))
+  const processes = Array.from({ length: starters }, () => startLineProcess('lock.child.ts', [join(directory, 'agent.lock'), '--start']))
   try {
     for (const process of processes) process.say('take')
     const answers = await Promise.all(processes.map((process) => Promise.race([process.next('held', 120_000), process.ended])))

@@ -1,4 +1,4 @@
-// Opens the keys of a state directory when told so: `node key-process.ts DIRECTORY`; lines in: `go`; lines out: `ready`, `key …`.
+// Opens the keys of a state directory when told so: `node key.child.ts DIRECTORY`; lines in: `go`; lines out: `ready`, `key …`.
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { createSystemRandom } from '../../src/drivers/randoms/system-random.ts'

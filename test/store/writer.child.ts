@@ -1,4 +1,4 @@
-// Writes to a store until it is killed, and says which writes were acknowledged: `STORE_PATH=… | STORE_URL=… node writer-process.ts RUN`.
+// Writes to a store until it is killed, and says which writes were acknowledged: `STORE_PATH=… | STORE_URL=… node writer.child.ts RUN`.
 // Lines out: `ready`, `ack <numbers>`.
 import { createInterface } from 'node:readline'
 import { createSystemClock } from '../../src/drivers/clocks/system-clock.ts'

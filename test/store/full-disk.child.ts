@@ -1,4 +1,4 @@
-// Fills a small disk with a SQLite store and says how that went, as one line of JSON: `node full-disk-process.ts DIRECTORY` in a mount
+// Fills a small disk with a SQLite store and says how that went, as one line of JSON: `node full-disk.child.ts DIRECTORY` in a mount
 // namespace of its own, so that the disk goes with this process.
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'

@@ -1,4 +1,4 @@
-// A process that takes a lock when told so, for the tests of the lock: `node lock-process.ts PATH [--child] [--busy MS]`.
+// A process that takes a lock when told so, for the tests of the lock: `node lock.child.ts PATH [--child] [--busy MS]`.
 // Lines in: `take`, `release`, `end`. Lines out: `ready`, `held`, `refused <message>`, `released`, `child <pid>`.
 import { spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'

@@ -1,4 +1,4 @@
-// Appends to a blob until it is killed, and says which length was acknowledged: `node appender-process.ts DIRECTORY`.
+// Appends to a blob until it is killed, and says which length was acknowledged: `node appender.child.ts DIRECTORY`.
 // Byte n of the blob is n modulo 251, so that a test sees any byte that is not where it belongs.
 import { createInterface } from 'node:readline'
 import { createFolderBlobs } from '../../src/drivers/blobs/folder/folder-blobs.ts'
