@@ -280,7 +280,9 @@ async function noteRunning(tx: RecordTx, attempt: Attempt): Promise<void> {
   const job = await findJob(tx.db, attempt.jobId)
   if (job === null || job.state !== 'assigned') return
   if ((await saveJob(tx, job, { state: 'running' })) !== null)
-    tx.note('job.running', `job/${job.id}`, { data: { attemptId: attempt.id, hostId: attempt.hostId } })
+    tx.note('job.running', `job/${job.id}`, {
+      data: { queue: job.queue, attemptId: attempt.id, hostId: attempt.hostId, waitedMs: tx.now - job.submittedAt },
+    })
 }
 
 interface Refusal {

@@ -2,7 +2,7 @@ import { CideryError } from '../model/errors.ts'
 import type { JobId } from '../model/id.ts'
 import { jobCan, type Job, type JobState, type Outcome, type ResolvedJob } from '../model/job.ts'
 import type { Reader } from '../ports/store.ts'
-import type { RecordTx } from './commit.ts'
+import { chunks, type RecordTx } from './commit.ts'
 import { pageOfRows, readCursor, type Page, type PageRequest } from './pages.ts'
 import { jobOf, jobRow, type JobRow } from './rows.ts'
 
@@ -116,7 +116,10 @@ export async function saveJob(tx: RecordTx, before: Job, change: Partial<Job>): 
 /** Ends a job, once and for all. Null when it had ended before. */
 export async function endJob(tx: RecordTx, job: Job, outcome: Outcome): Promise<Job | null> {
   const ended = await saveJob(tx, job, { state: 'ended', outcome, endedAt: tx.now })
-  if (ended !== null) tx.note('job.ended', `job/${job.id}`, { data: { outcome, attempts: job.attempts } })
+  if (ended !== null)
+    tx.note('job.ended', `job/${job.id}`, {
+      data: { queue: job.queue, outcome, attempts: job.attempts, durationMs: tx.now - job.submittedAt },
+    })
   return ended
 }
 
@@ -157,4 +160,14 @@ export async function countByQueue(db: Reader): Promise<readonly QueueCounts[]> 
     )
   }
   return [...counts.values()]
+}
+
+/** Jobs by id; those that are gone are left out. */
+export async function jobsById(db: Reader, ids: readonly string[]): Promise<ReadonlyMap<string, Job>> {
+  const jobs = new Map<string, Job>()
+  for (const part of chunks([...new Set(ids)].toSorted(), 500)) {
+    const rows = await db.selectFrom('jobs').selectAll().where('id', 'in', part).orderBy('id').execute()
+    for (const row of rows) jobs.set(row.id, jobOf(row))
+  }
+  return jobs
 }

@@ -69,6 +69,7 @@ export function createSyncHandler(options: SyncHandlerOptions): SyncHandler {
 
   async function handle(caller: SyncCaller, request: SyncRequest): Promise<SyncResponse> {
     requireServed(request)
+    if (closed) throw new CideryError('UNAVAILABLE', 'the controller is stopping', { hint: 'the agent comes back by itself' })
     const session = enter(caller.hostId, request)
     session.open += 1
     try {

@@ -1,0 +1,85 @@
+import { poolNameOf } from '../../decide/pools.ts'
+import type { SealedEvent } from '../../model/event.ts'
+import { second, type Milliseconds } from '../../model/instant.ts'
+import type { Plan } from '../../model/plan.ts'
+import type { Spec } from '../../model/spec.ts'
+import type { Clock } from '../../ports/time.ts'
+import type { Recorder } from '../../record/commit.ts'
+import { allHosts } from '../../record/hosts.ts'
+import { countByQueue } from '../../record/jobs.ts'
+import type { FleetNumbers, Metrics } from '../../serve/metrics.ts'
+import type { PassReport } from '../controller.ts'
+
+/** Counting the fleet reads it: not more often than this, however often the loop passes. */
+const countEvery: Milliseconds = 5 * second
+
+export interface NumbersOptions {
+  readonly recorder: () => Recorder
+  readonly spec: () => Spec
+  readonly clock: Clock
+  readonly metrics: Metrics
+}
+
+/** Feeds the metrics from what the loop does and from what is sealed into the journal. */
+export function createNumbers(options: NumbersOptions): { passed(pass: PassReport): void; sealed(events: readonly SealedEvent[]): void } {
+  const { metrics, clock } = options
+  let countedAt = Number.NEGATIVE_INFINITY
+  let counting = false
+
+  async function count(plan: Plan): Promise<void> {
+    const { hosts, counts } = await options.recorder().read(async (db) => ({ hosts: await allHosts(db), counts: await countByQueue(db) }))
+    const now = clock.now()
+    const byPool = new Map<string, FleetNumbers['hosts'][number]>()
+    for (const host of hosts) {
+      const pool = poolNameOf(options.spec(), host)
+      const key = `${pool}/${host.state}`
+      byPool.set(key, { pool, state: host.state, count: (byPool.get(key)?.count ?? 0) + 1 })
+    }
+    const byCode = new Map<string, number>()
+    for (const { code, jobCount } of plan.waiting) byCode.set(code, (byCode.get(code) ?? 0) + jobCount)
+    metrics.fleet({
+      queues: counts.map(({ queue, queued, running, oldestQueuedAt }) => ({
+        queue,
+        queued,
+        running,
+        oldestWaitS: oldestQueuedAt === null ? 0 : Math.max(0, now - oldestQueuedAt) / second,
+      })),
+      hosts: [...byPool.values()],
+      waiting: [...byCode].map(([code, jobs]) => ({ code, jobs })),
+    })
+  }
+
+  function sealedEvent(event: SealedEvent): void {
+    const { queue, outcome, durationMs, waitedMs, pool } = event.data as {
+      queue?: string
+      outcome?: { kind: string }
+      durationMs?: number
+      waitedMs?: number
+      pool?: string
+    }
+    if (event.kind === 'job.ended')
+      metrics.jobEnded({ queue: queue ?? '', outcome: outcome?.kind ?? '', seconds: (durationMs ?? 0) / second })
+    if (event.kind === 'job.running') metrics.jobStarted({ queue: queue ?? '', waitedS: (waitedMs ?? 0) / second })
+    if (event.kind === 'attempt.ended' && outcome?.kind === 'infrastructure') metrics.attemptFailed({ pool: pool ?? '' })
+  }
+
+  return {
+    passed(pass) {
+      metrics.passed({ at: pass.at, seconds: pass.ms / second, steps: pass.carried.done })
+      const now = clock.steady()
+      if (counting || now - countedAt < countEvery) return
+      countedAt = now
+      counting = true
+      // Numbers that cannot be read now are read after the next pass; the loop's own trouble shows elsewhere.
+      void count(pass.plan)
+        .catch(() => undefined)
+        .finally(() => {
+          counting = false
+        })
+    },
+    sealed(events) {
+      metrics.eventsSealed(events.length)
+      for (const event of events) sealedEvent(event)
+    },
+  }
+}

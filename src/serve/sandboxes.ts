@@ -1,0 +1,220 @@
+import { z } from 'zod'
+import { SandboxCreate, SandboxView } from '../model/api.ts'
+import { CideryError } from '../model/errors.ts'
+import type { Host } from '../model/host.ts'
+import { Name, type SandboxId } from '../model/id.ts'
+import { day, second } from '../model/instant.ts'
+import type { OperationRequest } from '../model/operation.ts'
+import { sandboxCan, type Sandbox } from '../model/sandbox.ts'
+import type { RecordTx } from '../record/commit.ts'
+import { allHosts, hostNames, readHost } from '../record/hosts.ts'
+import { createOperation, liveOperationsOfHosts } from '../record/operations.ts'
+import { createSandbox, listSandboxes, readSandbox, removeSandbox, requireSandboxCan } from '../record/sandboxes.ts'
+import { lastHeard } from './host-views.ts'
+import { limitsFor } from './operations.ts'
+import { route, type Route, type RouteContext } from './route.ts'
+import { authorOf, type Services } from './services.ts'
+
+const SandboxParams = z.strictObject({ id: z.string().min(1).max(100) })
+const SandboxList = z.strictObject({ items: z.array(SandboxView), nextCursor: z.string().nullable() })
+type View = z.infer<typeof SandboxView>
+
+/** However a sandbox's lease is set, it ends after this. */
+const hardLimit = 7 * day
+
+/** Sandboxes that people make, with leases that end them. */
+export function sandboxRoutes(services: Services): readonly Route[] {
+  const { recorder } = services
+
+  function viewOf(sandbox: Sandbox, names: ReadonlyMap<string, string>): View {
+    const { generation, isolation, reason, state } = sandbox
+    const endsAt = services.judgement.leaseEnd(sandbox)
+    return {
+      id: sandbox.id,
+      name: sandbox.name,
+      hostId: sandbox.hostId,
+      hostName: names.get(sandbox.hostId) ?? sandbox.hostId,
+      engine: sandbox.engine,
+      image: sandbox.image,
+      state,
+      reason,
+      isolation,
+      createdBy: sandbox.createdBy,
+      createdAt: sandbox.createdAt,
+      expiresAt: sandbox.expiresAt,
+      hardExpiresAt: sandbox.hardExpiresAt,
+      timeLeftMs: Math.max(0, endsAt - services.clock.now()),
+      generation,
+      jobId: null,
+    }
+  }
+
+  async function show(idOrName: string): Promise<View> {
+    return recorder.read(async (db) => {
+      const sandbox = await readSandbox(db, idOrName)
+      return viewOf(sandbox, await hostNames(db, [sandbox.hostId]))
+    })
+  }
+
+  async function operate(tx: RecordTx, sandbox: Sandbox, request: OperationRequest): Promise<void> {
+    const host = await readHost(tx.db, sandbox.hostId)
+    const heard = lastHeard(services, host)
+    const limits = limitsFor(services.spec(), request.kind)
+    await createOperation(tx, {
+      id: services.ids.next('op'),
+      host,
+      request,
+      limits,
+      queueIfLost: false,
+      silentMs: heard === null ? null : tx.now - heard,
+    })
+  }
+
+  async function act(
+    context: RouteContext,
+    id: string,
+    how: { readonly action: keyof typeof sandboxCan; readonly request: (sandboxId: SandboxId) => OperationRequest },
+  ): Promise<View> {
+    await recorder.write(authorOf(context), async (tx) => {
+      const sandbox = await readSandbox(tx.db, id)
+      requireSandboxCan(sandbox, how.action)
+      await operate(tx, sandbox, how.request(sandbox.id))
+    })
+    return show(id)
+  }
+
+  return [
+    route({
+      method: 'GET',
+      path: '/sandboxes',
+      summary: 'Sandboxes that people made, with the time left to each',
+      tag: 'sandboxes',
+      access: 'read',
+      response: SandboxList,
+      handler: async () =>
+        recorder.read(async (db) => {
+          const sandboxes = await listSandboxes(db)
+          const names = await hostNames(
+            db,
+            sandboxes.map(({ hostId }) => hostId),
+          )
+          return { items: sandboxes.map((sandbox) => viewOf(sandbox, names)), nextCursor: null }
+        }),
+    }),
+    route({
+      method: 'GET',
+      path: '/sandboxes/:id',
+      summary: 'A sandbox by id or name',
+      tag: 'sandboxes',
+      access: 'read',
+      params: SandboxParams,
+      response: SandboxView,
+      handler: async (_context, { params }) => show(params.id),
+    }),
+    route({
+      method: 'POST',
+      path: '/sandboxes',
+      summary: 'Make a sandbox with a lease',
+      tag: 'sandboxes',
+      access: 'exec',
+      body: SandboxCreate,
+      response: SandboxView,
+      status: 201,
+      idempotent: true,
+      handler: async (context, { body }) => {
+        const id = services.ids.next('sbx')
+        return recorder.write(
+          authorOf(context),
+          async (tx) => {
+            const host = body.host === undefined ? await pickHost(services, tx, body.engine) : await readHost(tx.db, body.host)
+            const image = body.image ?? null
+            const name = body.name ?? `sandbox-${id.slice(-6)}`
+            const idleMs = body.idleS === undefined ? null : body.idleS * second
+            const sandbox = await createSandbox(tx, {
+              id,
+              name,
+              host,
+              engine: body.engine,
+              image,
+              ttlMs: body.ttlS * second,
+              hardMs: hardLimit,
+              idleMs,
+            })
+            await operate(tx, sandbox, { kind: 'sandboxCreate', sandboxId: id, engine: body.engine, image, ttlS: body.ttlS })
+            return viewOf(sandbox, new Map([[host.id, host.name]]))
+          },
+          context.write,
+        )
+      },
+    }),
+    route({
+      method: 'POST',
+      path: '/sandboxes/:id/start',
+      summary: 'Start a stopped sandbox',
+      tag: 'sandboxes',
+      access: 'exec',
+      params: SandboxParams,
+      response: SandboxView,
+      handler: async (context, { params }) =>
+        act(context, params.id, { action: 'start', request: (sandboxId) => ({ kind: 'sandboxStart', sandboxId }) }),
+    }),
+    route({
+      method: 'POST',
+      path: '/sandboxes/:id/stop',
+      summary: 'Stop a running sandbox',
+      tag: 'sandboxes',
+      access: 'exec',
+      params: SandboxParams,
+      response: SandboxView,
+      handler: async (context, { params }) =>
+        act(context, params.id, { action: 'stop', request: (sandboxId) => ({ kind: 'sandboxStop', sandboxId }) }),
+    }),
+    route({
+      method: 'POST',
+      path: '/sandboxes/:id/snapshot',
+      summary: 'Keep the state of a stopped sandbox under a name',
+      tag: 'sandboxes',
+      access: 'exec',
+      params: SandboxParams,
+      body: z.strictObject({ name: Name }),
+      response: SandboxView,
+      handler: async (context, { params, body }) =>
+        act(context, params.id, { action: 'snapshot', request: (sandboxId) => ({ kind: 'sandboxSnapshot', sandboxId, name: body.name }) }),
+    }),
+    route({
+      method: 'DELETE',
+      path: '/sandboxes/:id',
+      summary: 'Remove a sandbox; asking again changes nothing',
+      tag: 'sandboxes',
+      access: 'exec',
+      params: SandboxParams,
+      response: SandboxView,
+      handler: async (context, { params }) => {
+        await recorder.write(authorOf(context), async (tx) =>
+          removeSandbox(tx, await readSandbox(tx.db, params.id), `removed by ${tx.author.actor}`),
+        )
+        return show(params.id)
+      },
+    }),
+  ]
+}
+
+/** The open host with the engine that carries out no operation, the first by name. */
+async function pickHost(services: Services, tx: RecordTx, engine: string): Promise<Host> {
+  const hosts = (await allHosts(tx.db)).filter((host) => host.state === 'up' && host.schedulable.kind === 'open')
+  const able = hosts.filter((host) => host.facts?.engines.some(({ name, ok }) => name === engine && ok) === true)
+  const busy = new Set(
+    (
+      await liveOperationsOfHosts(
+        tx.db,
+        able.map(({ id }) => id),
+      )
+    ).map(({ hostId }) => hostId),
+  )
+  const host = able.find(({ id }) => !busy.has(id)) ?? able[0]
+  if (host !== undefined) return host
+  throw new CideryError('CONFLICT', `no open host has a working engine ${engine}`, {
+    hint: 'cidery host ls',
+    details: { hosts: hosts.length, plan: services.plan().waiting.length },
+  })
+}
