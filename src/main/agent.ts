@@ -24,6 +24,7 @@ import type { AgentHealth } from '../observe/agent/health.ts'
 import type { AgentIdentity, AgentJournal, AgentPorts } from '../ports/agent.ts'
 import type { Engine } from '../ports/engine.ts'
 import type { Log } from '../ports/log.ts'
+import { readAgentConfig } from './agent-config.ts'
 import { serveHealth, type HealthAddress } from './agent-health.ts'
 import { supervisorEntry } from './supervisor-entry.ts'
 
@@ -113,7 +114,8 @@ export async function runAgent(options: RunAgentOptions): Promise<RunningAgent> 
   // First of all, so that a second agent touches nothing.
   const lock = await createKernelLock().acquire(join(stateDir, 'agent.lock'), 'agent')
   try {
-    return await startHeld(options, () => lock.release())
+    // What belongs to this one machine; an option that was given goes first.
+    return await startHeld({ ...(await readAgentConfig(stateDir)), ...options } as RunAgentOptions, () => lock.release())
   } catch (error) {
     await lock.release()
     log.error('the agent could not start', { error: error instanceof Error ? error.message : 'an unknown fault' })

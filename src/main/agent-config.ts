@@ -1,0 +1,66 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { parse } from 'yaml'
+import { z } from 'zod'
+import { CideryError } from '../model/errors.ts'
+
+const UserEngine = z.strictObject({
+  slots: z.int().positive().max(1000).optional(),
+  prefix: z.string().optional(),
+  uidRange: z.tuple([z.int(), z.int()]).optional(),
+  netRange: z.string().optional(),
+  homeRoot: z.string().startsWith('/').optional(),
+  maxProcesses: z.int().positive().optional(),
+  resolvers: z.array(z.string()).optional(),
+  isolation: z.enum(['account', 'directory']).optional(),
+  afterSandbox: z.tuple([z.string()], z.string()).optional(),
+})
+
+/**
+ * `agent.yaml` in the agent's state directory: what belongs to this one machine and not to the fleet. Two agents on one machine must differ in
+ * prefix, UIDs and network of their `user` engines.
+ */
+export const AgentConfig = z.strictObject({
+  engines: z.strictObject({ user: UserEngine.optional() }).optional(),
+  /** Lets operations restart this machine. */
+  allowReboot: z.boolean().optional(),
+  /** Addresses that no job behind `nat` may reach, besides the controller's. */
+  blockedAddresses: z.array(z.string()).optional(),
+  /** Where `/health` is served; null: nowhere. */
+  health: z
+    .strictObject({ host: z.string(), port: z.int().min(0).max(65_535) })
+    .nullable()
+    .optional(),
+})
+export type AgentConfig = z.infer<typeof AgentConfig>
+
+/** Reads `agent.yaml`; an absent file is an empty one. Throws INVALID_INPUT naming the fields that are wrong. */
+export async function readAgentConfig(stateDir: string): Promise<AgentConfig> {
+  const file = join(stateDir, 'agent.yaml')
+  let text: string
+  try {
+    text = await readFile(file, 'utf8')
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return {}
+    throw new CideryError('INVALID_INPUT', `${file} could not be read`, { cause: error })
+  }
+  const result = AgentConfig.safeParse(asObject(file, text))
+  if (result.success) return result.data
+  const problems = result.error.issues.map((issue) => ({ file, path: issue.path.join('.'), message: issue.message }))
+  throw new CideryError(
+    'INVALID_INPUT',
+    `${file} is not right: ${problems.map(({ path, message }) => `${path === '' ? 'it' : path}: ${message}`).join('; ')}`,
+    {
+      hint: `correct ${file}; docs/guide/agent.md lists its fields`,
+      problems,
+    },
+  )
+}
+
+function asObject(file: string, text: string): unknown {
+  try {
+    return parse(text) ?? {}
+  } catch (error) {
+    throw new CideryError('INVALID_INPUT', `${file} is not YAML`, { cause: error })
+  }
+}
