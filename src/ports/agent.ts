@@ -58,8 +58,12 @@ export interface StreamPeer {
 
 /** What the agent remembers across its own death; each write is durable and atomic. */
 export interface AgentJournal {
+  /** Null until this host is enrolled. */
   identity(): Promise<AgentIdentity | null>
   saveIdentity(identity: AgentIdentity): Promise<void>
+  /** The key that an enrolment under way shows, so that an answer that got lost can be asked for again. */
+  enrolmentKey(): Promise<string | null>
+  saveEnrolmentKey(key: string): Promise<void>
   seen(): Promise<{ readonly epoch: number; readonly generation: number }>
   saveSeen(seen: { readonly epoch: number; readonly generation: number }): Promise<void>
   /** Records of attempts, operations and sandboxes under way, by id: JSON values that the agent's loop defines. */

@@ -6,6 +6,7 @@ export function memoryJournal(identity: AgentIdentity | null = null): AgentJourn
   let held = identity
   let seen = { epoch: 0, generation: 0 }
   let writes = 0
+  let enrolmentKey: string | null = null
   return {
     get writes() {
       return writes
@@ -13,6 +14,11 @@ export function memoryJournal(identity: AgentIdentity | null = null): AgentJourn
     identity: () => Promise.resolve(held),
     saveIdentity(next) {
       held = next
+      return Promise.resolve()
+    },
+    enrolmentKey: () => Promise.resolve(enrolmentKey),
+    saveEnrolmentKey(key) {
+      enrolmentKey = key
       return Promise.resolve()
     },
     seen: () => Promise.resolve(seen),

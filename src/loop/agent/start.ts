@@ -46,11 +46,6 @@ export interface Enrolment {
   readonly arch: EnrolRequest['arch']
 }
 
-/** An identity whose enrolment was begun and not answered yet. */
-function isPending(identity: AgentIdentity): boolean {
-  return identity.hostId === ''
-}
-
 /**
  * Gives this host its identity: the stored one, or a new one for an enrolment token. The key is written down before it is shown, so that an answer
  * that got lost can be asked for again with the same key.
@@ -61,7 +56,7 @@ export async function enrol(
   options: { readonly enrolment: Enrolment | null; readonly signal: AbortSignal },
 ): Promise<void> {
   const stored = await ports.journal.identity()
-  if (stored !== null && !isPending(stored)) {
+  if (stored !== null) {
     keyring.hold(stored)
     return
   }
@@ -71,13 +66,12 @@ export async function enrol(
       hint: 'run `cidery host add` on the controller and paste the line it prints',
     })
   const { token, controllerUrl, caFingerprint, hostname, os, arch } = enrolment
-  const key = stored?.key ?? newHostKey(ports.random)
-  const pending: AgentIdentity = { hostId: '', name: '', controllerUrl, caFingerprint, key, nextKey: null }
-  await ports.journal.saveIdentity(pending)
+  const key = (await ports.journal.enrolmentKey()) ?? newHostKey(ports.random)
+  await ports.journal.saveEnrolmentKey(key)
   for (let failures = 1; ; failures += 1) {
     try {
       const { hostId, name } = await ports.link.enrol({ token, protocol: syncProtocol, hostname, keyHash: keyHash(key), os, arch })
-      const identity = { ...pending, hostId, name }
+      const identity: AgentIdentity = { hostId, name, controllerUrl, caFingerprint, key, nextKey: null }
       await ports.journal.saveIdentity(identity)
       keyring.hold(identity)
       ports.log.info('this host is enrolled', { host: name, id: hostId })

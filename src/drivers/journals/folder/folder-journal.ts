@@ -41,7 +41,15 @@ export async function openFolderJournal(folder: string): Promise<AgentJournal> {
 
   return {
     identity: async () => (await read(join(folder, 'identity.json'))) as AgentIdentity | null,
-    saveIdentity: (identity) => write(join(folder, 'identity.json'), identity),
+    async saveIdentity(identity) {
+      await write(join(folder, 'identity.json'), identity)
+      await rm(join(folder, 'enrolment.json'), { force: true })
+    },
+    async enrolmentKey() {
+      const pending = (await read(join(folder, 'enrolment.json'))) as { readonly key: string } | null
+      return pending?.key ?? null
+    },
+    saveEnrolmentKey: (key) => write(join(folder, 'enrolment.json'), { key }),
     async seen() {
       const seen = (await read(join(folder, 'seen.json'))) as { readonly epoch: number; readonly generation: number } | null
       return seen ?? { epoch: 0, generation: 0 }
