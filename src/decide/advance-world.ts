@@ -38,11 +38,6 @@ export function advanceWorld(world: World, changes: readonly Change[], _spec?: S
   return next
 }
 
-/** The same world, listened to since another moment: when this controller took the lead. */
-export function listenSince(world: World, since: Instant): World {
-  return { ...world, listeningSince: since }
-}
-
 function withChange(world: World, change: Exclude<Change, { of: 'job' }>): World {
   switch (change.of) {
     case 'attempt':
@@ -166,17 +161,17 @@ export function labelsKey(labels: Labels): string {
 }
 
 /** Sorts jobs by submission, then id: sixteen digits hold every safe integer. */
-export function lineKey(job: { readonly id: string; readonly submittedAt: Instant }): string {
+function lineKey(job: { readonly id: string; readonly submittedAt: Instant }): string {
   return `${String(Math.max(0, Math.floor(job.submittedAt))).padStart(16, '0')}/${job.id}`
 }
 
 /** Whether a pass has to look at this job by itself before it may place it. */
-export function isSpecial(job: LiveJob): boolean {
+function isSpecial(job: LiveJob): boolean {
   return job.cancelRequested !== null || job.notBefore > job.submittedAt || job.attempts.length > 0
 }
 
 /** What a class keeps of a job that waits in it. */
-export function queuedJob(job: LiveJob): QueuedJob {
+function queuedJob(job: LiveJob): QueuedJob {
   const { id, submittedAt, generation, notBefore, avoidHosts } = job
   return {
     id,

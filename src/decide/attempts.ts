@@ -1,6 +1,6 @@
 import type { Host } from '../model/host.ts'
 import { formatDuration, minute, type Instant, type Milliseconds } from '../model/instant.ts'
-import type { Attempt, Job, Outcome } from '../model/job.ts'
+import type { Attempt, Outcome } from '../model/job.ts'
 import type { Step, Waiting } from '../model/plan.ts'
 import type { Limits } from '../model/spec.ts'
 import type { HostLoad, LiveAttempt, World } from '../model/world.ts'
@@ -13,7 +13,6 @@ import { visit } from './sorted-map.ts'
 const leaseSlack: Milliseconds = minute
 /** Drift of a host's clock against ours that a lease allows for: a tenth. */
 const leaseDrift = 0.1
-const longestRetryDelay: Milliseconds = 10 * minute
 
 /**
  * Ends attempts that are known to be over, and asks those to stop whose job was cancelled or whose host is to be empty.
@@ -137,36 +136,4 @@ export function decideCancelled(moment: Moment): Step[] {
     }
   }
   return steps
-}
-
-/**
- * Waiting time before a job is tried again after its n-th infrastructure failure: doubles each time, up to ten minutes.
- *
- * @example retryDelay(3, { retryDelay: 5_000 }) // 20_000
- */
-export function retryDelay(failures: number, limits: Pick<Limits, 'retryDelay'>): Milliseconds {
-  return Math.min(longestRetryDelay, limits.retryDelay * 2 ** Math.max(0, failures - 1))
-}
-
-/**
- * What becomes of a job when its attempt ended: it ends with the attempt's outcome, or, when cidery was at fault and a retry is
- * left, goes back to its queue with a delay. Its generation goes up by one either way, so that a late report of the attempt is refused.
- */
-export function jobAfterAttempt(
-  job: Job,
-  attempt: Pick<Attempt, 'hostId'>,
-  ended: { outcome: Outcome; limits: Limits; now: Instant },
-): Job {
-  const { outcome, limits, now } = ended
-  const isFault = outcome.kind === 'infrastructure'
-  const infrastructureFailures = job.infrastructureFailures + (isFault ? 1 : 0)
-  const next = { ...job, infrastructureFailures, generation: job.generation + 1 }
-  const isRetried = isFault && job.cancelRequested === null && infrastructureFailures <= job.resolved.retries
-  if (isRetried) {
-    const avoidHosts = job.avoidHosts.includes(attempt.hostId) ? job.avoidHosts : [...job.avoidHosts, attempt.hostId]
-    return { ...next, state: 'queued', notBefore: now + retryDelay(infrastructureFailures, limits), avoidHosts }
-  }
-  // A job that somebody cancelled and that then lost its host was cancelled: nobody waits for another try.
-  const last: Outcome = isFault && job.cancelRequested !== null ? { kind: 'cancelled', by: job.cancelRequested.by } : outcome
-  return { ...next, state: 'ended', outcome: last, endedAt: now }
 }

@@ -5,7 +5,6 @@ import type { Spec } from '../model/spec.ts'
 import type { LiveJob, World } from '../model/world.ts'
 import { decide } from './decide.ts'
 import { poolNameOf } from './pools.ts'
-import { compareText } from './sorted-map.ts'
 
 /** What can be explained, and how it is written. */
 export const explained = [
@@ -92,16 +91,4 @@ function ofJob(plan: Plan, job: LiveJob | undefined, now: Instant): Waiting[] {
   if (job.attempts.length > 0) return [...ofAttempts, ...ofClass.filter((waiting) => waiting.code === 'leaseRunning')]
   const isDelayed = job.notBefore > now
   return ofClass.filter((waiting) => waiting.code !== 'leaseRunning' && (waiting.code === 'retryDelay') === isDelayed)
-}
-
-/**
- * One sentence on why a thing waits: the cause that most hosts share comes first.
- *
- * @example summaryOf(waiting) // 'waits: 2 matching hosts are full: 2 of 2 lack a slot (and 1 more cause)'
- */
-export function summaryOf(waiting: readonly Waiting[]): string {
-  const [first, ...others] = [...waiting].sort((a, b) => b.hostCount - a.hostCount || compareText(a.code, b.code))
-  if (first === undefined) return 'does not wait'
-  const more = others.length === 0 ? '' : ` (and ${others.length} more cause${others.length === 1 ? '' : 's'})`
-  return `waits: ${first.message}${more}`
 }

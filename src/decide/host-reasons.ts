@@ -1,6 +1,6 @@
 import { formatDuration, type Instant } from '../model/instant.ts'
 import type { Waiting, WaitingCode } from '../model/plan.ts'
-import { isFailing, isLost, type Fleet, type Moment, type Place } from './fleet.ts'
+import { isLost, type Fleet, type Moment, type Place } from './fleet.ts'
 import type { HostView } from './host-view.ts'
 import { lostAt } from './silence.ts'
 
@@ -148,8 +148,6 @@ function engineProblem(
 export function lossOf(place: Place, moment: Moment): { readonly lost: boolean; readonly at: Instant } {
   return { lost: isLost(place, moment), at: lostAt(place.heardAt, moment.world, moment.spec.limits) }
 }
-
-export { isFailing }
 
 /**
  * A count with its noun.

@@ -1,7 +1,6 @@
 import { CideryError } from '../model/errors.ts'
 import type { Instant } from '../model/instant.ts'
 import { isTerminalOperation, operationTransitions, type Operation, type OperationState } from '../model/operation.ts'
-import type { OperationReport } from '../model/sync.ts'
 
 export interface Move {
   readonly to: OperationState
@@ -42,29 +41,4 @@ export function moveOperation(operation: Operation, move: Move): Operation {
     startedBootId: isStart ? (move.bootId ?? null) : operation.startedBootId,
     endedAt: isTerminalOperation(to) ? at : operation.endedAt,
   }
-}
-
-/** Ends that an agent may report and that hold at once; success has to wait for facts that are newer (`decide/operations.ts`). */
-const reportedEnds: ReadonlySet<OperationState> = new Set([
-  'ERROR',
-  'SKIPPED',
-  'KILLED',
-  'PARTIAL',
-  'TIMEOUT',
-  'STALE_BINARY',
-  'SUSPICIOUS',
-])
-
-/**
- * The operation after its agent spoke of it; the same value when the report is late, of another generation's past, or tells nothing new.
- * A report of success only sets `completedAt`: the operation ends when facts newer than that arrive.
- */
-export function operationAfterReport(operation: Operation, report: OperationReport, at: Instant): Operation {
-  if (isTerminalOperation(operation.state)) return operation
-  const told = { ...operation, exitCode: report.exitCode, pid: report.pid, outputTail: report.outputTail }
-  const isDone = report.state === 'SUCCESS'
-  if (isDone) return operation.completedAt === null ? { ...told, completedAt: at, generation: operation.generation + 1 } : told
-  if (report.state === operation.state || !mayMove(operation.state, report.state)) return told
-  const moved = moveOperation(told, { to: report.state, at, reason: report.reason })
-  return reportedEnds.has(report.state) ? { ...moved, completedAt: operation.completedAt ?? at } : moved
 }

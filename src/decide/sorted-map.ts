@@ -60,16 +60,21 @@ export function withoutEntry<V>(map: ReadonlyMap<string, V>, key: string): Sorte
   if (leaf === undefined) return sorted
   const index = lowerBound(leaf.keys, key)
   if (leaf.keys[index] !== key) return sorted
-  const keys = leaf.keys.toSpliced(index, 1)
-  const values = leaf.values.toSpliced(index, 1)
-  const next = leaves[at + 1]
-  if (keys.length === 0) return fromLeaves(leaves.toSpliced(at, 1), sorted.size - 1)
+  const rest: Leaf<V> = { keys: leaf.keys.toSpliced(index, 1), values: leaf.values.toSpliced(index, 1) }
+  if (rest.keys.length === 0) return fromLeaves(leaves.toSpliced(at, 1), sorted.size - 1)
   // Without joining, a map that is emptied at random would end as thousands of leaves with one entry each.
-  if (next !== undefined && keys.length + next.keys.length <= leafLimit / 2) {
-    const joined = { keys: [...keys, ...next.keys], values: [...values, ...next.values] }
-    return fromLeaves(leaves.toSpliced(at, 2, joined), sorted.size - 1)
-  }
-  return fromLeaves(leaves.with(at, { keys, values }), sorted.size - 1)
+  const [before, after] = [leaves[at - 1], leaves[at + 1]]
+  if (after !== undefined && mayJoin(rest, after)) return fromLeaves(leaves.toSpliced(at, 2, join(rest, after)), sorted.size - 1)
+  if (before !== undefined && mayJoin(before, rest)) return fromLeaves(leaves.toSpliced(at - 1, 2, join(before, rest)), sorted.size - 1)
+  return fromLeaves(leaves.with(at, rest), sorted.size - 1)
+}
+
+function mayJoin<V>(a: Leaf<V>, b: Leaf<V>): boolean {
+  return a.keys.length + b.keys.length <= leafLimit / 2
+}
+
+function join<V>(a: Leaf<V>, b: Leaf<V>): Leaf<V> {
+  return { keys: [...a.keys, ...b.keys], values: [...a.values, ...b.values] }
 }
 
 /** Visits every entry in the order of the keys; several times faster than iterating, for the loops that see every host. */

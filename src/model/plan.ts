@@ -5,7 +5,7 @@ import type { OperationState } from './operation.ts'
 /**
  * One effect, idempotent. Each carries the generation it was decided under: a stale executor changes nothing.
  *
- * `assign` makes the attempt and raises the host's `desiredGeneration`, not its `generation`: one plan may give a host several jobs. `endAttempt` records the outcome and what becomes of the job (`decide/attempts.ts`, `jobAfterAttempt`). `moveOperation` sets the state; from PENDING it
+ * `assign` makes the attempt and raises the host's `desiredGeneration`, not its `generation`: one plan may give a host several jobs. `endAttempt` records the outcome and what becomes of the job. `moveOperation` sets the state; from PENDING it
  * also sets `startedAt` and `startedBootId`. `killOperation` moves to KILLING. Both let the host's `sync` answer at once. `warnSandbox` sets `warnedAt` and leaves the generation.
  */
 export type Step =

@@ -1,8 +1,8 @@
 import { advanceWorld } from '../../src/decide/advance-world.ts'
-import { jobAfterAttempt } from '../../src/decide/attempts.ts'
 import { moveOperation } from '../../src/decide/move-operation.ts'
 import type { Host } from '../../src/model/host.ts'
-import type { Attempt, Job } from '../../src/model/job.ts'
+import { minute } from '../../src/model/instant.ts'
+import type { Attempt, Job, Outcome } from '../../src/model/job.ts'
 import type { Plan, Step } from '../../src/model/plan.ts'
 import type { Spec } from '../../src/model/spec.ts'
 import type { Change, World } from '../../src/model/world.ts'
@@ -143,4 +143,17 @@ function attemptChange(attempt: Attempt): Change {
 
 function hostChange(host: Host): Change {
   return { of: 'host', id: host.id, host }
+}
+
+/** What the controller makes of a job when its attempt ended: a fault of the infrastructure is tried again elsewhere, later each time. */
+function jobAfterAttempt(job: Job, attempt: Attempt, ended: { outcome: Outcome; limits: Spec['limits']; now: number }): Job {
+  const { outcome, limits, now } = ended
+  const isFault = outcome.kind === 'infrastructure'
+  const infrastructureFailures = job.infrastructureFailures + (isFault ? 1 : 0)
+  const next = { ...job, infrastructureFailures, generation: job.generation + 1 }
+  if (!isFault || job.cancelRequested !== null || infrastructureFailures > job.resolved.retries) {
+    return { ...next, state: 'ended', outcome, endedAt: now }
+  }
+  const notBefore = now + Math.min(10 * minute, limits.retryDelay * 2 ** (infrastructureFailures - 1))
+  return { ...next, state: 'queued', notBefore, avoidHosts: [...job.avoidHosts, attempt.hostId] }
 }

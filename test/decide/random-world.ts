@@ -163,7 +163,7 @@ function randomRunning(number: number, spec: Spec, hosts: readonly Host[]): fc.A
       const receiptAt = start - receiptAgo
       const attempt = makeAttempt(
         number,
-        { job: running, host: hosts[host] },
+        { job: running, host: pick(hosts, host) },
         {
           hostBootId: 'boot-1',
           receiptAt,
@@ -196,7 +196,7 @@ function randomOperation(number: number, hosts: readonly Host[]): fc.Arbitrary<O
       extended: fc.constantFrom(null, null, start + hour),
     })
     .map((it) =>
-      makeOperation(number, hosts[it.host], {
+      makeOperation(number, pick(hosts, it.host), {
         state: it.state,
         request: it.request,
         requestedAt: start - it.ago,
@@ -223,7 +223,7 @@ function randomSandbox(number: number, hosts: readonly Host[]): fc.Arbitrary<San
       warnedAgo: fc.constantFrom(null, 0, hour),
     })
     .map((it) =>
-      makeSandbox(number, hosts[it.host], {
+      makeSandbox(number, pick(hosts, it.host), {
         state: it.state,
         createdAt: start - 2 * hour,
         expiresAt: start + it.left * second,
@@ -233,6 +233,12 @@ function randomSandbox(number: number, hosts: readonly Host[]): fc.Arbitrary<San
         warnedAt: it.warnedAgo === null ? null : start - it.warnedAgo,
       }),
     )
+}
+
+function pick(hosts: readonly Host[], index: number): Host {
+  const host = hosts[index]
+  if (host === undefined) throw new Error('no such host')
+  return host
 }
 
 function listOf<T>(count: number, make: (number: number) => fc.Arbitrary<T>): fc.Arbitrary<T[]> {
