@@ -79,6 +79,7 @@ export function createEventTail(ports: ServePorts): EventTail {
   }
 
   async function after(number: number, limit: number): Promise<readonly SealedEvent[]> {
+    if (head !== null && number >= head) return []
     const first = recent[0]
     if (first !== undefined && first.number <= number + 1) return recent.slice(Math.max(0, number + 1 - first.number)).slice(0, limit)
     return ports.store.read((db) => listEvents(db, { after: number, limit }))

@@ -84,6 +84,10 @@ export async function createServer(options: ServerOptions): Promise<Server> {
 
   const names = new Set((options.names ?? []).map((name) => name.toLowerCase()))
   app.addHook('onRequest', async (request, reply) => {
+    // Connections that were idle are closed when stopping begins, the others right after their answer: a kept one would hold the stop up.
+    reply.raw.once('close', () => {
+      if (stopping.signal.aborted) request.raw.socket.destroySoon()
+    })
     setSecurityHeaders(reply, { requestId: request.id, secure, docs: request.url.startsWith(docsPath) })
     checkHost(request, { loopbackOnly: bound.loopbackOnly, names })
   })
