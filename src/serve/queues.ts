@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { QueueView } from '../model/api.ts'
 import { CideryError } from '../model/errors.ts'
 import type { Waiting } from '../model/plan.ts'
+import type { Queue } from '../model/spec.ts'
 import { countByQueue, type QueueCounts } from '../record/jobs.ts'
 import { secretNames } from '../record/secrets.ts'
 import { waitingView } from './job-views.ts'
@@ -19,8 +20,8 @@ export function queueRoutes(services: Services): readonly Route[] {
       secrets: await secretNames(db),
     }))
     const byName = new Map(counts.map((count) => [count.queue, count]))
-    const names = Object.keys(services.spec().queues).toSorted()
-    return names.map((name) => queueView(services, name, { counts: byName.get(name), secrets: secrets.get(name) ?? [] }))
+    const queues = Object.entries(services.spec().queues).toSorted(([a], [b]) => (a < b ? -1 : 1))
+    return queues.map((queue) => queueView(services, queue, { counts: byName.get(queue[0]), secrets: secrets.get(queue[0]) ?? [] }))
   }
 
   return [
@@ -54,21 +55,24 @@ export function queueRoutes(services: Services): readonly Route[] {
   ]
 }
 
+const noJobs: Omit<QueueCounts, 'queue'> = { queued: 0, running: 0, oldestQueuedAt: null }
+
 function queueView(
   services: Services,
-  name: string,
+  queue: readonly [string, Queue],
   has: { readonly counts: QueueCounts | undefined; readonly secrets: readonly string[] },
 ): View {
-  const queue = services.spec().queues[name]
+  const [name, { pools, weight, maxRunning, maxQueued }] = queue
+  const { queued, running, oldestQueuedAt } = has.counts ?? noJobs
   return {
     name,
-    pools: [...(queue?.pools ?? [])],
-    weight: queue?.weight ?? 1,
-    maxRunning: queue?.maxRunning ?? null,
-    maxQueued: queue?.maxQueued ?? 0,
-    queued: has.counts?.queued ?? 0,
-    running: has.counts?.running ?? 0,
-    oldestQueuedAt: has.counts?.oldestQueuedAt ?? null,
+    pools: [...pools],
+    weight,
+    maxRunning: maxRunning ?? null,
+    maxQueued,
+    queued,
+    running,
+    oldestQueuedAt,
     waiting: waitingOfQueue(services.plan().waiting, name).map(waitingView),
     secrets: [...has.secrets],
   }

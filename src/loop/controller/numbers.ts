@@ -13,6 +13,17 @@ import type { PassReport } from '../controller.ts'
 /** Counting the fleet reads it: not more often than this, however often the loop passes. */
 const countEvery: Milliseconds = 5 * second
 
+/** What the events of jobs say that is counted. */
+interface NumberData {
+  readonly queue: string
+  readonly outcome: { readonly kind: string }
+  readonly durationMs: number
+  readonly waitedMs: number
+  readonly pool: string
+}
+
+const unknownData: NumberData = { queue: '', outcome: { kind: '' }, durationMs: 0, waitedMs: 0, pool: '' }
+
 export interface NumbersOptions {
   readonly recorder: () => Recorder
   readonly spec: () => Spec
@@ -50,17 +61,10 @@ export function createNumbers(options: NumbersOptions): { passed(pass: PassRepor
   }
 
   function sealedEvent(event: SealedEvent): void {
-    const { queue, outcome, durationMs, waitedMs, pool } = event.data as {
-      queue?: string
-      outcome?: { kind: string }
-      durationMs?: number
-      waitedMs?: number
-      pool?: string
-    }
-    if (event.kind === 'job.ended')
-      metrics.jobEnded({ queue: queue ?? '', outcome: outcome?.kind ?? '', seconds: (durationMs ?? 0) / second })
-    if (event.kind === 'job.running') metrics.jobStarted({ queue: queue ?? '', waitedS: (waitedMs ?? 0) / second })
-    if (event.kind === 'attempt.ended' && outcome?.kind === 'infrastructure') metrics.attemptFailed({ pool: pool ?? '' })
+    const data = { ...unknownData, ...(event.data as Partial<NumberData>) }
+    if (event.kind === 'job.ended') metrics.jobEnded({ queue: data.queue, outcome: data.outcome.kind, seconds: data.durationMs / second })
+    if (event.kind === 'job.running') metrics.jobStarted({ queue: data.queue, waitedS: data.waitedMs / second })
+    if (event.kind === 'attempt.ended' && data.outcome.kind === 'infrastructure') metrics.attemptFailed({ pool: data.pool })
   }
 
   return {

@@ -1,0 +1,113 @@
+import { extname } from 'node:path'
+import { createFolderBlobs } from '../drivers/blobs/folder/folder-blobs.ts'
+import { openGivenCertificate } from '../drivers/certificates/given-certificate.ts'
+import { openOwnCa } from '../drivers/certificates/own-ca.ts'
+import { createSystemClock } from '../drivers/clocks/system-clock.ts'
+import { createSystemTimers } from '../drivers/clocks/system-timers.ts'
+import { createWorkerDecider } from '../drivers/deciders/worker-decider.ts'
+import { createKernelLock } from '../drivers/locks/kernel-lock.ts'
+import { createIds } from '../drivers/randoms/ids.ts'
+import { createSystemRandom } from '../drivers/randoms/system-random.ts'
+import { createDigests } from '../drivers/secrets/digests.ts'
+import { createPasswordHasher } from '../drivers/secrets/password-hasher.ts'
+import { createSecretBox } from '../drivers/secrets/secret-box.ts'
+import { createSigner } from '../drivers/secrets/signer.ts'
+import { createControllerCore, type ControllerCore } from '../loop/controller/core.ts'
+import { createNumbers } from '../loop/controller/numbers.ts'
+import { readSpecFile } from '../observe/spec-file.ts'
+import type { Certificates } from '../ports/certificates.ts'
+import type { Signer } from '../ports/secrets.ts'
+import { appendEvents } from '../record/journal.ts'
+import { migrate } from '../record/migrate.ts'
+import { isLoopback } from '../serve/access/origin.ts'
+import type { Readiness } from '../serve/health.ts'
+import { createMetrics, type Metrics } from '../serve/metrics.ts'
+import type { ServePorts } from '../serve/serve-ports.ts'
+import { openStateDirectory, type StateDirectory } from './controller-files.ts'
+import { certificateNames, type ControllerOptions } from './controller-options.ts'
+import { createReadiness } from './controller-readiness.ts'
+import { openStore, type StoreChoice } from './controller-store.ts'
+
+/** A controller's parts, wired to their drivers and not yet started. */
+export interface Parts {
+  readonly state: StateDirectory
+  readonly choice: StoreChoice
+  readonly ports: ServePorts
+  readonly core: ControllerCore
+  readonly metrics: Metrics
+  readonly certificates: Certificates | null
+  readonly caFingerprint: string | null
+  readonly signer: Signer
+  readonly instance: string
+  readonly readiness: (signal: AbortSignal) => Promise<Readiness>
+}
+
+export async function openParts(options: ControllerOptions, undo: (() => Promise<void>)[]): Promise<Parts> {
+  const { log } = options
+  const clock = createSystemClock()
+  const timers = createSystemTimers()
+  const random = createSystemRandom()
+  const ids = createIds(clock, random)
+  const state = await openStateDirectory(options.stateDir)
+  const lock = createKernelLock()
+  const held = await lock.acquire(state.lock, 'controller')
+  undo.push(() => held.release())
+  const choice = options.store ?? { kind: 'sqlite' }
+  const store = await openStore(choice, state.database, { clock, timers, random, lock })
+  undo.push(() => store.close())
+  const migrated = await migrate(store, { clock })
+  if (migrated.from !== migrated.to) log.info('the schema was brought up to date', { ...migrated })
+  const signer = createSigner({ keyFile: state.journalKey, random })
+  const instance = ids.next('ctl')
+  const metrics = createMetrics(options.version)
+  const decider = createWorkerDecider({ entry: new URL(`./decider-entry${extname(import.meta.filename)}`, import.meta.url), timers })
+  undo.push(() => decider.close())
+  const numbers = createNumbers({ recorder: () => core.recorder, spec: () => core.services.spec(), clock, metrics })
+  const core: ControllerCore = await createControllerCore(
+    {
+      store,
+      clock,
+      timers,
+      ids,
+      log,
+      signer,
+      decider,
+      blobs: await createFolderBlobs({ directory: state.blobs }),
+      parseSpec: (source) => readSpecFile(source, 'the stored spec'),
+    },
+    { holder: instance, alone: choice.kind === 'sqlite', passed: numbers.passed, sealed: numbers.sealed },
+  )
+  const ports: ServePorts = {
+    store,
+    clock,
+    timers,
+    random,
+    ids,
+    log,
+    digests: createDigests(),
+    hasher: createPasswordHasher({ random }),
+    box: createSecretBox({ keyFile: state.secretsKey, random }),
+    append: (tx, events) => appendEvents(tx, core.lead.epoch(), events),
+  }
+  const certificates = await openCertificates(options, state, ports)
+  return {
+    state,
+    choice,
+    ports,
+    core,
+    metrics,
+    certificates,
+    signer,
+    instance,
+    caFingerprint: certificates?.caFingerprint ?? null,
+    readiness: createReadiness({ store, clock, timers, instance, leads: core.lead.leads, loop: core.loop.status }),
+  }
+}
+
+/** On loopback nothing leaves the machine; everywhere else there is TLS, by our own CA unless the operator brings a certificate. */
+async function openCertificates(options: ControllerOptions, state: StateDirectory, ports: ServePorts): Promise<Certificates | null> {
+  if (options.tls !== undefined && options.tls !== null) return openGivenCertificate(options.tls)
+  if (isLoopback(options.listen.host) || options.insecureHttp === true) return null
+  const more = [...(options.names ?? []), ...(options.publicUrl ? [new URL(options.publicUrl).hostname] : [])]
+  return openOwnCa({ directory: state.tls, names: certificateNames(options.listen, more), clock: ports.clock, log: ports.log })
+}
