@@ -62,7 +62,9 @@ interface Makers {
 function withVerbs({ entry, node }: NonNullable<ParseOptions['loaded']>, columns: number, { make, add }: Makers): Command {
   const aliases = [...(entry.aliases ?? [])]
   if (!isGroup(node)) return add(node, `cidery ${entry.name}`).aliases(aliases)
-  const group = make(entry.name, helpOfGroup(entry, node.verbs, columns)).aliases(aliases)
+  const group = make(entry.name, helpOfGroup(entry, node.verbs, columns))
+    .aliases(aliases)
+    .enablePositionalOptions()
   for (const verb of node.verbs) group.addCommand(add(verb, `cidery ${entry.name} ${verb.name}`), { hidden: verb.hidden === true })
   return group
 }

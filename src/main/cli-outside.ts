@@ -1,7 +1,9 @@
-import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { homedir, tmpdir } from 'node:os'
 import type { Outside } from '../cli/cli.ts'
+import { createSystemClock } from '../drivers/clocks/system-clock.ts'
+import { createSystemTimers } from '../drivers/clocks/system-timers.ts'
+import { createSystemRandom } from '../drivers/randoms/system-random.ts'
 import { inOf, outOf } from './cli-streams.ts'
 import { nodeTransport } from './cli-transport.ts'
 
@@ -19,15 +21,9 @@ export function nodeOutside(): Outside {
     stdin: inOf(process.stderr),
     stdout: outOf(process.stdout, columns),
     stderr: outOf(process.stderr, columns),
-    clock: { now: () => Date.now(), steady: () => performance.now() },
-    timers: {
-      after(delay, run) {
-        const timer = setTimeout(run, delay)
-        return { cancel: () => clearTimeout(timer) }
-      },
-      sleep,
-    },
-    random: { bytes: (count) => randomBytes(count), fraction: () => randomBytes(4).readUInt32BE() / 2 ** 32 },
+    clock: createSystemClock(),
+    timers: createSystemTimers(),
+    random: createSystemRandom(),
     transport: nodeTransport(),
     onInterrupt(listener) {
       const interrupted = () => listener('SIGINT')
@@ -43,24 +39,6 @@ function forcedColumns(value: string | undefined): number | undefined {
   if (value === undefined || value === '' || value === '0') return undefined
   const columns = Number(value)
   return Number.isInteger(columns) && columns > 20 ? columns : 80
-}
-
-function sleep(delay: number, signal?: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    if (signal?.aborted === true) {
-      reject(signal.reason as Error)
-      return
-    }
-    const stop = () => {
-      clearTimeout(timer)
-      reject(signal?.reason as Error)
-    }
-    const timer = setTimeout(() => {
-      signal?.removeEventListener('abort', stop)
-      resolve()
-    }, delay)
-    signal?.addEventListener('abort', stop, { once: true })
-  })
 }
 
 function packageVersion(): string {

@@ -6,7 +6,11 @@ import type { HttpRequest, Socket, SocketMessage } from '../cli/client/transport
 export function openWebSocket(request: Pick<HttpRequest, 'url' | 'headers' | 'trust' | 'signal'>): Promise<Socket> {
   const url = new URL(request.url)
   url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:'
-  const socket = new WebSocket(url, { headers: { ...request.headers }, handshakeTimeout: 15_000, ...(request.trust === undefined ? {} : { ca: request.trust }) })
+  const socket = new WebSocket(url, {
+    headers: { ...request.headers },
+    handshakeTimeout: 15_000,
+    ...(request.trust === undefined ? {} : { ca: request.trust }),
+  })
   const queue = messageQueue(socket)
   return new Promise((resolve, reject) => {
     socket.on('error', reject)

@@ -59,7 +59,8 @@ async function readTypedLine(stdin: ReadStream, show: (text: string) => void): P
   for await (const chunk of readRaw(stdin)) {
     for (const character of Buffer.from(chunk).toString('utf8')) {
       if (character === '\r' || character === '\n') return line
-      if (character === '\u0003' || (character === '\u0004' && line === '')) throw Object.assign(new Error('cancelled'), { code: 'PROMPT_CANCELLED' })
+      if (character === '\u0003' || (character === '\u0004' && line === ''))
+        throw Object.assign(new Error('cancelled'), { code: 'PROMPT_CANCELLED' })
       if (character === '\u007f' || character === '\b') {
         if (line !== '') show('\b \b')
         line = [...line].slice(0, -1).join('')

@@ -13,7 +13,11 @@ export function nodeTransport(): Transport {
     const known = agents.get(key)
     if (known !== undefined) return known
     const agent = secure
-      ? new HttpsAgent({ keepAlive: true, rejectUnauthorized: request.untrusted !== true, ...(request.trust === undefined ? {} : { ca: request.trust }) })
+      ? new HttpsAgent({
+          keepAlive: true,
+          rejectUnauthorized: request.untrusted !== true,
+          ...(request.trust === undefined ? {} : { ca: request.trust }),
+        })
       : new HttpAgent({ keepAlive: true })
     agents.set(key, agent)
     return agent
@@ -39,7 +43,9 @@ function send(request: HttpRequest, agent: HttpAgent): Promise<HttpAnswer> {
     }
     const start = request.url.protocol === 'https:' ? httpsRequest : httpRequest
     const outgoing = start(request.url, options, (incoming) => resolve(toAnswer(incoming)))
-    outgoing.setTimeout(request.idleMs, () => outgoing.destroy(Object.assign(new Error(`no byte for ${request.idleMs / 1000} s`), { code: 'ETIMEDOUT' })))
+    outgoing.setTimeout(request.idleMs, () =>
+      outgoing.destroy(Object.assign(new Error(`no byte for ${request.idleMs / 1000} s`), { code: 'ETIMEDOUT' })),
+    )
     outgoing.on('socket', (socket) => socket.setKeepAlive(true, 15_000))
     outgoing.on('error', reject)
     outgoing.end(body)

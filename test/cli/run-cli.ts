@@ -5,6 +5,9 @@ import type { Outside } from '../../src/cli/cli.ts'
 import { runProgram } from '../../src/cli/program.ts'
 import { nodeOutside } from '../../src/main/cli-outside.ts'
 
+/** Once: it listens on the streams of this process. */
+const machine = nodeOutside()
+
 export interface CliRun {
   readonly code: number
   readonly stdout: string
@@ -63,7 +66,7 @@ function outsideOf(options: CliOptions, { home, out, err }: Sinks): Outside {
     onResize: () => () => undefined,
   })
   return {
-    ...nodeOutside(),
+    ...machine,
     env: { CIDERY_STATE: join(home, 'state'), ...options.env },
     cwd: options.cwd ?? home,
     home,

@@ -20,7 +20,7 @@ export interface CallOptions {
   readonly signal?: AbortSignal | undefined
   /** Sent again after a lost answer. Default: for GET, PUT and DELETE, and for anything with an idempotency key. */
   readonly repeatable?: boolean
-  /** Keep trying for so long, in ms, when the network or the controller is down. Default 3 s at first contact, 30 s after. */
+  /** Keep trying for so long, in ms, when the network or the controller is down. Default 1 s at first contact, 30 s after. */
   readonly patienceMs?: number
   readonly idleMs?: number
   /** Called before each wait for another try. */
@@ -43,12 +43,24 @@ export interface Api {
 
 const answerLimit = 64 * 1024 * 1024
 
-/** Opens the API of the controller that options, environment and state directory name. */
-export async function openApi(cli: Cli): Promise<Api> {
-  return makeApi(cli, await findConnection(cli))
+/** A controller that is not there at the first look: most often the address is wrong, so a person should know soon. */
+const firstPatienceMs = 1_000
+/** A controller that was there a moment ago restarts. */
+const laterPatienceMs = 30_000
+
+/**
+ * Opens the API of the controller that options, environment and state directory name. `firstPatienceMs`: how long the first answer may take to
+ * come; builds that start while the controller restarts give it longer.
+ */
+export async function openApi(cli: Cli, options: { readonly firstPatienceMs?: number } = {}): Promise<Api> {
+  return makeApi(cli, await findConnection(cli), options.firstPatienceMs)
 }
 
-export function makeApi(cli: Pick<Cli, 'transport' | 'timers' | 'clock' | 'random' | 'version'>, connection: Connection): Api {
+export function makeApi(
+  cli: Pick<Cli, 'transport' | 'timers' | 'clock' | 'random' | 'version'>,
+  connection: Connection,
+  firstPatience = firstPatienceMs,
+): Api {
   let contacted = false
 
   async function open(method: Method, path: string, options: CallOptions = {}): Promise<HttpAnswer> {
@@ -98,7 +110,7 @@ export function makeApi(cli: Pick<Cli, 'transport' | 'timers' | 'clock' | 'rando
       } catch (caught) {
         if (options.signal?.aborted === true) throw caught
         const error = asCideryError(connection.url, caught)
-        const patience = options.patienceMs ?? (contacted ? 30_000 : 3_000)
+        const patience = options.patienceMs ?? (contacted ? laterPatienceMs : firstPatience)
         const wait = waitBefore(error, { attempt, repeatable: isRepeatable(method, options), random: cli.random.fraction() })
         if (wait === undefined || cli.clock.steady() - startedAt + wait > patience) throw error
         options.onRetry?.(error)

@@ -47,7 +47,7 @@ export const run = command<RunOptions>({
     const progress = makeProgress(cli)
     const interrupt = watchInterrupts(cli, progress)
     try {
-      const api = await openApi(cli)
+      const api = await openApi(cli, { firstPatienceMs: 10_000 })
       const placed = { ...request, ...(await prepareSource(cli, api, { source, progress, signal: interrupt.beforeSubmit })) }
       interrupt.beforeSubmit.throwIfAborted()
       const job = await submitJob(cli, api, { request: placed, progress })

@@ -1,5 +1,5 @@
 import { openApi } from '../../client/api.ts'
-import { followJob, readJob } from '../../client/job-log.ts'
+import { followJob } from '../../client/job-log.ts'
 import { command, exitCodes } from '../../declare.ts'
 import { jobLogWriter } from '../../render/job-log-writer.ts'
 import { makeProgress } from '../../render/progress.ts'
@@ -32,8 +32,9 @@ export const logs = command<LogsOptions>({
     const api = await openApi(cli)
     const writer = jobLogWriter(cli)
     const progress = makeProgress(cli)
+    // Says soon that the controller or the job is not there; later looks are more patient.
+    await api.get(`/jobs/${encodeURIComponent(id)}`)
     if (options.follow === true) {
-      await api.get(`/jobs/${encodeURIComponent(id)}`)
       await followJob(cli, api, {
         jobId: id,
         async write(bytes) {
@@ -45,7 +46,6 @@ export const logs = command<LogsOptions>({
       })
       await progress.clear()
     } else {
-      await readJob(api, id)
       const query = { offset: integerOption('--offset', options.offset) ?? 0, attempt: integerOption('--attempt', options.attempt) }
       const answer = await api.open('GET', `/jobs/${encodeURIComponent(id)}/log`, { query })
       for await (const chunk of answer.body) await writer.write(chunk)

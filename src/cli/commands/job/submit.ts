@@ -30,7 +30,7 @@ export const submit = command<SubmitOptions>({
     const source = readSource(cli, options.source)
     const what = options.script === undefined ? { command: [...args] } : { script: await readScript(cli, options.script) }
     const request = { ...readJobOptions(cli, options), ...what }
-    const api = await openApi(cli)
+    const api = await openApi(cli, { firstPatienceMs: 10_000 })
     const progress = makeProgress(cli)
     const prepared = await prepareSource(cli, api, { source, progress, signal: new AbortController().signal })
     const job = await submitJob(cli, api, { request: { ...request, ...prepared }, progress })

@@ -18,6 +18,7 @@ interface UpdateOptions {
 
 export const update = command<UpdateOptions>({
   name: 'update',
+  aliases: ['set'],
   summary: 'change role, queues or password of a person, or shut them out',
   examples: [
     ['cidery user update alice --role admin', 'another role'],
