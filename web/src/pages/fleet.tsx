@@ -14,7 +14,7 @@ interface Page<T> {
 export function FleetPage() {
   const now = useNow()
   const hosts = useLive<Page<HostView>>('/hosts?limit=500')
-  const queues = useLive<Page<QueueView>>('/queues?limit=500')
+  const queues = useLive<Page<QueueView>>('/queues')
   const jobs = useLive<Page<JobView>>('/jobs?limit=20')
   return (
     <>

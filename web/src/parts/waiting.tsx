@@ -11,7 +11,7 @@ export function WaitingList({ waiting, now }: { readonly waiting: readonly Waiti
           <strong>{reason.message}</strong>
           {reason.jobCount > 1 ? <> · {reason.jobCount} jobs</> : null} <span className="quiet">since {ago(reason.since, now)}</span>
           <br />
-          <span className="quiet">Cure:</span> <code>{reason.cure}</code>
+          <span className="quiet">Cure:</span> {reason.cure}
         </li>
       ))}
     </ul>
