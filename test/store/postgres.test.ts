@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createSystemClock } from '../../src/drivers/clocks/system-clock.ts'
 import { createSystemTimers } from '../../src/drivers/clocks/system-timers.ts'
 import { createSystemRandom } from '../../src/drivers/randoms/system-random.ts'
+import type { StoreLimits } from '../../src/drivers/stores/limits.ts'
 import { createPostgresStore } from '../../src/drivers/stores/postgres/postgres-store.ts'
 import type { MigratableStore, Reader, Writer } from '../../src/ports/store.ts'
 import { migrate } from '../../src/record/migrate.ts'
@@ -15,8 +16,8 @@ const random = createSystemRandom()
 const server = await startPostgres()
 afterAll(() => server.stop())
 
-function open(url: string): Promise<MigratableStore> {
-  return createPostgresStore({ url, timers, random })
+function open(url: string, limits: Partial<StoreLimits> = {}): Promise<MigratableStore> {
+  return createPostgresStore({ url, timers, random, limits })
 }
 
 async function valueOf(db: Reader, key: string): Promise<string | undefined> {
@@ -95,7 +96,7 @@ describe('two controllers on one PostgreSQL', () => {
 describe('a PostgreSQL that goes away', () => {
   it('and comes back within seconds costs time and no write', async () => {
     const url = await server.createDatabase()
-    const store = await open(url)
+    const store = await open(url, { maxAttempts: 60 })
     try {
       await migrate(store, { clock })
       await store.write((tx) => addOne(tx, 'n'))
@@ -111,7 +112,7 @@ describe('a PostgreSQL that goes away', () => {
 
   it('and stays away refuses writes and reads after a bounded time, and all is well when it is back', async () => {
     const url = await server.createDatabase()
-    const store = await open(url)
+    const store = await open(url, { maxAttempts: 9 })
     try {
       await migrate(store, { clock })
       await server.kill()
@@ -159,6 +160,18 @@ describe('a PostgreSQL that goes away', () => {
     const failure = (await open('postgres://cidery:s3cretword@127.0.0.1:1/none').catch((error: unknown) => error)) as Error
     expect(failure).toMatchObject({ code: 'UNAVAILABLE' })
     expect(JSON.stringify([failure.message, failure.cause, failure])).not.toContain('s3cretword')
+  })
+})
+
+describe('a PostgreSQL elsewhere', () => {
+  it('is refused in the clear before anything is sent', async () => {
+    for (const url of [
+      'postgres://cidery:pw@db.example.org/cidery',
+      'postgres://cidery:pw@10.0.0.5:5432/cidery?sslmode=disable',
+      'postgres://[2001:db8::1]/x?sslmode=prefer',
+    ]) {
+      await expect(open(url)).rejects.toMatchObject({ code: 'TLS_REQUIRED' })
+    }
   })
 })
 

@@ -10,6 +10,8 @@ export interface StoreLimits {
   readonly workMs: Milliseconds
   /** How long SQLite waits for a lock of another program (a backup, a shell), with the whole process: writes are tried again after it. */
   readonly busyTimeoutMs: Milliseconds
+  /** Tries of a batch that met a conflict or lost its connection; with the pauses between them, 16 take about ten seconds. */
+  readonly maxAttempts: number
 }
 
 export const defaultStoreLimits: StoreLimits = {
@@ -18,4 +20,8 @@ export const defaultStoreLimits: StoreLimits = {
   maxReaders: 4,
   workMs: 30_000,
   busyTimeoutMs: 250,
+  maxAttempts: 16,
 }
+
+/** Changes of the schema touch whole tables: they may take this much longer. */
+export const exclusiveFactor = 20

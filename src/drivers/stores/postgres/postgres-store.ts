@@ -1,11 +1,12 @@
 import { randomUUID } from 'node:crypto'
 import { sql } from 'kysely'
 import { CideryError } from '../../../model/errors.ts'
+import { second } from '../../../model/instant.ts'
 import type { Random } from '../../../ports/random.ts'
 import type { MigratableStore, Reader, Writer } from '../../../ports/store.ts'
 import type { Timers } from '../../../ports/time.ts'
 import { GroupCommit } from '../group-commit.ts'
-import { defaultStoreLimits, type StoreLimits } from '../limits.ts'
+import { defaultStoreLimits, exclusiveFactor, type StoreLimits } from '../limits.ts'
 import { Listeners } from '../listeners.ts'
 import { Nesting } from '../nesting.ts'
 import { Surface } from '../surface.ts'
@@ -24,16 +25,20 @@ export interface PostgresStoreOptions {
 }
 
 const channel = 'cidery_commit'
+const closeLimit = 5 * second
 /** Any number that no other program takes: `cidery` in ASCII. */
 const migrationLock = 0x636964657279
 
 /**
  * Opens a PostgreSQL store (14 or newer, UTF-8); its schema comes from `migrate`. Writes are serializable and share commits; reads run
- * on a pool. Throws UNAVAILABLE when the server cannot be reached, UNSUPPORTED when its settings do not do.
+ * on a pool. Between them and the server there must be no proxy that gives each transaction another session (sessions listen, lock and prepare).
+ * Throws UNAVAILABLE when the server cannot be reached, TLS_REQUIRED when it would be reached in the clear over a network, UNSUPPORTED when its
+ * settings do not do.
  *
  * @example const store = await createPostgresStore({ url, timers, random })
  */
 export async function createPostgresStore(options: PostgresStoreOptions): Promise<MigratableStore> {
+  refuseCleartext(options.url)
   const limits = { ...defaultStoreLimits, maxReaders: 8, ...options.limits }
   const instance = randomUUID()
   const address: PostgresAddress = { url: options.url, applicationName: 'cidery' }
@@ -52,8 +57,7 @@ export async function createPostgresStore(options: PostgresStoreOptions): Promis
     gather: () => new Promise((resolve) => setImmediate(resolve)),
     steady: () => performance.now(),
     maxQueued: limits.maxQueuedWrites,
-    // With the pauses between them about ten seconds: the time of a restart of the server.
-    maxAttempts: 16,
+    maxAttempts: limits.maxAttempts,
   })
   const listener = new PostgresListener({
     address,
@@ -105,17 +109,20 @@ export async function createPostgresStore(options: PostgresStoreOptions): Promis
 
   async function closeAll(): Promise<void> {
     await commits.close()
-    await Promise.all([writer.close(), readers.close(), listener.close()])
+    // A server that does not answer any more does not answer a goodbye either.
+    const goodbye = Promise.all([writer.close(), readers.close(), listener.close()])
+    const patience = new AbortController()
+    await Promise.race([goodbye, options.timers.sleep(closeLimit, patience.signal).catch(ignoreAbort)]).finally(() => patience.abort())
   }
 
   /** The lock is of the session, taken before the transaction begins: its snapshot then has all that the holder before it committed. */
   async function runExclusively<T>(work: (tx: Writer) => Promise<T>): Promise<T> {
-    const client = await connect(address, { ...limits, workMs: limits.workMs * 10 })
+    const client = await connect(address, { ...limits, workMs: limits.workMs * exclusiveFactor })
     try {
       const connection = new PostgresConnection(client)
       await connection.query('select pg_advisory_lock($1)', [migrationLock])
       await connection.exec('begin isolation level serializable')
-      const value = await new Surface('postgres', executeOn(connection)).run(work, { ...workLimit, ms: limits.workMs * 10 })
+      const value = await new Surface('postgres', executeOn(connection)).run(work, { ...workLimit, ms: limits.workMs * exclusiveFactor })
       await connection.exec(`select pg_notify('${channel}', '${instance}'); commit`)
       listeners.call()
       return value
@@ -124,6 +131,25 @@ export async function createPostgresStore(options: PostgresStoreOptions): Promis
       await client.end()
     }
   }
+}
+
+/** A wait that nobody needs any more. */
+function ignoreAbort(): void {}
+
+/** What is asked and answered holds key hashes and journals: over a network it is encrypted, and the server's certificate is checked. */
+function refuseCleartext(text: string): void {
+  const url = new URL(text)
+  const host = url.hostname.replace(/^\[|\]$/g, '')
+  const local =
+    host === '' ||
+    host === 'localhost' ||
+    host === '::1' ||
+    host.startsWith('127.') ||
+    (url.searchParams.get('host')?.startsWith('/') ?? false)
+  if (local || /^(?:require|verify-ca|verify-full)$/.test(url.searchParams.get('sslmode') ?? '')) return
+  throw new CideryError('TLS_REQUIRED', `the database on ${host} would be reached without TLS`, {
+    hint: 'add ?sslmode=verify-full to its URL (and sslrootcert=FILE for a CA of your own)',
+  })
 }
 
 async function readClock(db: Reader): Promise<number> {

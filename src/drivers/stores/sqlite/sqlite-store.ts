@@ -5,7 +5,7 @@ import type { Lock } from '../../../ports/lock.ts'
 import type { MigratableStore, Reader, Writer } from '../../../ports/store.ts'
 import type { Clock, Timers } from '../../../ports/time.ts'
 import { GroupCommit } from '../group-commit.ts'
-import { defaultStoreLimits, type StoreLimits } from '../limits.ts'
+import { defaultStoreLimits, exclusiveFactor, type StoreLimits } from '../limits.ts'
 import { Listeners } from '../listeners.ts'
 import { Nesting } from '../nesting.ts'
 import { Surface } from '../surface.ts'
@@ -66,8 +66,7 @@ function openStore(options: SqliteStoreOptions, unlock: () => Promise<void>): Mi
     gather: inMemory ? () => Promise.resolve() : () => new Promise((resolve) => setImmediate(resolve)),
     steady: inMemory ? () => options.clock.steady() : () => performance.now(),
     maxQueued: limits.maxQueuedWrites,
-    // With the pauses between them about ten seconds.
-    maxAttempts: 16,
+    maxAttempts: limits.maxAttempts,
   })
   let closing: Promise<void> | undefined
 
@@ -90,11 +89,10 @@ function openStore(options: SqliteStoreOptions, unlock: () => Promise<void>): Mi
     },
     onCommit: (listener) => listeners.add(listener),
     async exclusively<T>(work: (tx: Writer) => Promise<T>) {
-      // The kernel lock keeps other controllers out, and writes of this one run one after another.
-      const value = await commits.submit(nesting.guard(work))
-      connection.forgetStatements()
-      readers.forgetStatements()
-      return value
+      refuseClosed()
+      const guarded = nesting.guard(work)
+      // The kernel lock keeps other controllers out, and the turn all else of this one.
+      return turn.run(() => runExclusively(guarded))
     },
     async keepCopy(label) {
       refuseClosed()
@@ -104,6 +102,20 @@ function openStore(options: SqliteStoreOptions, unlock: () => Promise<void>): Mi
       closing ??= closeAll()
       return closing
     },
+  }
+
+  async function runExclusively<T>(work: (tx: Writer) => Promise<T>): Promise<T> {
+    connection.exec('begin immediate')
+    try {
+      const value = await surface.run(work, { ...workLimit, ms: limits.workMs * exclusiveFactor })
+      connection.exec('commit')
+      listeners.call()
+      return value
+    } finally {
+      if (connection.inTransaction) connection.exec('rollback')
+      connection.forgetStatements()
+      readers.forgetStatements()
+    }
   }
 
   async function closeAll(): Promise<void> {
