@@ -3,6 +3,24 @@ import type { Entry } from './declare.ts'
 /** Every command, in the order of the help. "A new noun is one entry here." */
 export const tree: readonly Entry[] = [
   {
+    name: 'up',
+    heading: 'Processes',
+    summary: 'start a controller, a dashboard and an agent for this machine',
+    load: async () => (await import('./commands/up.ts')).up,
+  },
+  {
+    name: 'controller',
+    heading: 'Processes',
+    summary: 'run a controller',
+    load: async () => (await import('./commands/controller/controller.ts')).controller,
+  },
+  {
+    name: 'agent',
+    heading: 'Processes',
+    summary: 'run, install and check the agent of this host',
+    load: async () => (await import('./commands/agent/agent.ts')).agent,
+  },
+  {
     name: 'run',
     heading: 'Jobs',
     summary: 'run a command in a clean sandbox and end with its exit code',

@@ -1,18 +1,11 @@
 import { checkClient } from '../client/doctor.ts'
-import type { CheckView, DoctorView } from '../client/views.ts'
+import type { DoctorView } from '../client/views.ts'
 import { command } from '../declare.ts'
+import { renderChecks } from '../render/checks.ts'
 import { printThing } from '../render/output.ts'
-import { paint } from '../render/style.ts'
-import type { Tone } from '../render/style.ts'
 import { cleanText } from '../render/text.ts'
 
 const verdictCodes = { healthy: 0, degraded: 1, failed: 2 } as const satisfies Record<DoctorView['verdict'], number>
-
-const marks = {
-  passed: { word: '✓ PASSED ', tone: 'good' },
-  warning: { word: '! WARNING', tone: 'warn' },
-  failed: { word: '✗ FAILED ', tone: 'bad' },
-} as const satisfies Record<CheckView['state'], { word: string; tone: Tone }>
 
 export const doctor = command({
   name: 'doctor',
@@ -26,14 +19,7 @@ export const doctor = command({
   prints: 'view',
   async run(cli, { args: [host] }) {
     const view = await checkClient(cli, host)
-    const text = () => {
-      const lines = view.checks.map((check) => {
-        const { word, tone } = marks[check.state]
-        const fix = check.fix === null || check.state === 'passed' ? '' : `\n           next: ${cleanText(check.fix)}`
-        return `${paint(word, tone, cli.settings.color)}  ${cleanText(`${check.name}: ${check.message}`)}${fix}\n`
-      })
-      return `${lines.join('')}\n${cleanText(view.verdict)}\n`
-    }
+    const text = () => `${renderChecks(view.checks, cli.settings.color)}\n${cleanText(view.verdict)}\n`
     await printThing(cli, { value: view, name: view.verdict, text })
     return verdictCodes[view.verdict]
   },

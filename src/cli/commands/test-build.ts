@@ -6,12 +6,11 @@ import { followJob } from '../client/job-log.ts'
 import { submitJob } from '../client/submit.ts'
 import type { AttemptView, CheckView, JobView } from '../client/views.ts'
 import { command, exitCodes } from '../declare.ts'
+import { renderChecks } from '../render/checks.ts'
 import { printThing } from '../render/output.ts'
 import { makeProgress } from '../render/progress.ts'
 import type { Progress } from '../render/progress.ts'
 import { outcomeText } from '../render/states.ts'
-import { paint } from '../render/style.ts'
-import { cleanText } from '../render/text.ts'
 import { describeWaiting } from '../render/waiting.ts'
 import { pairsOption } from '../values.ts'
 
@@ -67,8 +66,7 @@ export const testBuild = command<TestBuildOptions>({
     const checks = await checkJob(api, job, log)
     await progress.clear()
     const ok = checks.every((check) => check.state === 'passed')
-    const text = () => checks.map((check) => checkLine(check, cli.settings.color)).join('')
-    await printThing(cli, { value: { ok, job: job.id, checks }, name: job.id, text })
+    await printThing(cli, { value: { ok, job: job.id, checks }, name: job.id, text: () => renderChecks(checks, cli.settings.color) })
     return ok ? exitCodes.ok : exitCodes.failed
   },
 })
@@ -123,9 +121,4 @@ async function checkArtifact(api: Api, jobId: string, attempt: AttemptView | und
   return hash.digest('hex') === createHash('sha256').update(answer).digest('hex')
     ? undefined
     : 'out/squares.txt has other bytes than it should have'
-}
-
-function checkLine(check: CheckView, color: boolean): string {
-  const word = check.state === 'passed' ? paint('✓ PASSED', 'good', color) : paint('✗ FAILED', 'bad', color)
-  return `${word}  ${cleanText(`${check.name}: ${check.message}`)}${check.fix === null ? '' : `\n          next: ${cleanText(check.fix)}`}\n`
 }
