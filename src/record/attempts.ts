@@ -180,8 +180,9 @@ async function closeAttempt(tx: RecordTx, attempt: Attempt & { readonly outcome:
   const { outcome } = attempt
   if (outcome === null) return
   if (!(await saveAttempt(tx, attempt, { revision: closing.revision, endedAt: tx.now }))) return
+  const pool = (await findHostRow(tx.db, attempt.hostId))?.pool
   tx.note('attempt.ended', `job/${attempt.jobId}`, {
-    data: { attemptId: attempt.id, number: attempt.number, hostId: attempt.hostId, outcome },
+    data: { attemptId: attempt.id, number: attempt.number, hostId: attempt.hostId, pool, outcome },
   })
   await countFailure(tx, attempt, { outcome, proof: closing.proof })
   const job = await findJob(tx.db, attempt.jobId)

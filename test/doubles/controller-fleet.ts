@@ -2,13 +2,14 @@ import { createInlineDecider } from '../../src/drivers/deciders/inline-decider.t
 import { createSqliteStore } from '../../src/drivers/stores/sqlite/sqlite-store.ts'
 import { createControllerCore, type ControllerCore } from '../../src/loop/controller/core.ts'
 import { decisionRules } from '../../src/loop/controller/rules.ts'
+import { CideryError } from '../../src/model/errors.ts'
 import type { HostId, JobId } from '../../src/model/id.ts'
 import { JobSpec, type Job } from '../../src/model/job.ts'
 import { Spec } from '../../src/model/spec.ts'
 import type { ControllerLink } from '../../src/ports/agent.ts'
 import type { Blobs } from '../../src/ports/blobs.ts'
 import type { Signer } from '../../src/ports/secrets.ts'
-import type { MigratableStore, Store } from '../../src/ports/store.ts'
+import type { MigratableStore } from '../../src/ports/store.ts'
 import { recordLog, attemptsOfJobs } from '../../src/record/attempts.ts'
 import { cancelJob } from '../../src/record/cancel.ts'
 import { system } from '../../src/record/commit.ts'
@@ -31,16 +32,23 @@ export interface FleetOptions {
   readonly store?: MigratableStore
   readonly blobs?: Blobs
   readonly free?: () => number
+  /** Where agents find their controller; a later one takes the place of one that died. */
+  readonly board?: Board
+}
+
+export interface Board {
+  core: ControllerCore | null
 }
 
 /** A controller on ports alone, in virtual time, with simulated agents linked to it directly. */
 export interface Fleet {
   readonly time: VirtualTime
   readonly core: ControllerCore
-  readonly store: Store
+  readonly store: MigratableStore
   readonly blobs: Blobs
   readonly log: ReturnType<typeof recordingLog>
   readonly faults: readonly string[]
+  readonly board: Board
   enrol(name: string): Promise<HostId>
   agent(name: string, options?: Partial<SimulatedAgentOptions>): Promise<SimulatedAgent>
   link(hostId: HostId): Pick<ControllerLink, 'sync' | 'appendLog' | 'finishLog'>
@@ -79,23 +87,31 @@ export async function startFleet(options: FleetOptions = {}): Promise<Fleet> {
     { store, blobs, decider, clock, timers, ids, log, signer, parseSpec: () => spec },
     { holder: ids.next('ctl'), alone: true },
   )
+  const board: Board = options.board ?? { core: null }
+  board.core = core
   await core.start()
+
+  function reached(): ControllerCore {
+    if (board.core === null) throw new CideryError('UNREACHABLE', 'the controller does not answer')
+    return board.core
+  }
 
   function link(hostId: HostId): Pick<ControllerLink, 'sync' | 'appendLog' | 'finishLog'> {
     return {
       // What travels is JSON: nothing is shared with the controller.
       sync: async (request, signal) =>
         structuredClone(
-          await core.sync.handle({ hostId, origin: '127.0.0.1', signal }, JSON.parse(JSON.stringify(request)) as typeof request),
+          await reached().sync.handle({ hostId, origin: '127.0.0.1', signal }, JSON.parse(JSON.stringify(request)) as typeof request),
         ),
       async appendLog(attemptId, offset, bytes) {
+        reached()
         const length = await blobs.append(logName(attemptId), offset, bytes)
-        core.services.logs.grew(attemptId)
+        reached().services.logs.grew(attemptId)
         return length
       },
       async finishLog(attemptId, length) {
-        await core.recorder.write(system, (tx) => recordLog(tx, attemptId, { bytes: length, complete: true }))
-        core.services.logs.grew(attemptId)
+        await reached().recorder.write(system, (tx) => recordLog(tx, attemptId, { bytes: length, complete: true }))
+        reached().services.logs.grew(attemptId)
       },
     }
   }
@@ -144,6 +160,7 @@ export async function startFleet(options: FleetOptions = {}): Promise<Fleet> {
     blobs,
     log,
     faults,
+    board,
     enrol,
     link,
     job,
@@ -172,6 +189,7 @@ export async function startFleet(options: FleetOptions = {}): Promise<Fleet> {
     },
     events: () => store.read((db) => db.selectFrom('events').select(['kind', 'subject']).orderBy('epoch').orderBy('seq').execute()),
     async crash() {
+      board.core = null
       core.sync.close()
       const stopping = core.loop.stop()
       await time.settle()
@@ -179,6 +197,8 @@ export async function startFleet(options: FleetOptions = {}): Promise<Fleet> {
     },
     async stop() {
       const stopping = core.stop()
+      // Awaited below, after virtual time has moved.
+      stopping.catch(() => undefined)
       for (let turn = 0; turn < 50; turn += 1) await time.advance(20)
       await stopping
       if (options.store === undefined) await store.close()

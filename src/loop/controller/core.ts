@@ -2,6 +2,7 @@ import { classKey } from '../../decide/advance-world.ts'
 import { labelsOf, poolNameOf } from '../../decide/pools.ts'
 import { resolveJob } from '../../decide/resolve-job.ts'
 import { leaseEnd } from '../../decide/sandboxes.ts'
+import { CideryError } from '../../model/errors.ts'
 import type { SealedEvent } from '../../model/event.ts'
 import { hour, second, type Milliseconds } from '../../model/instant.ts'
 import type { Job } from '../../model/job.ts'
@@ -226,8 +227,13 @@ export async function createControllerCore(ports: CorePorts, options: CoreOption
       await loop.stop()
       await Promise.all(chores.map((chore) => chore.stop()))
       await lastSeen.flush()
-      await seal()
-      await lead.release()
+      try {
+        await seal()
+        await lead.release()
+      } catch (error) {
+        // Another controller leads already: it seals what this one appended.
+        if (!(error instanceof CideryError && error.code === 'STALE_EPOCH')) throw error
+      }
     },
   }
 }

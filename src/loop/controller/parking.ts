@@ -5,14 +5,16 @@ import type { Timers } from '../../ports/time.ts'
 export interface Parking {
   /** To be taken before looking: a call that comes between the look and `park` is then not missed. */
   ticket(hostId: string): number
-  /** Resolves when the host was called since the ticket, when the time is over, or when the caller went away. */
-  park(hostId: string, wait: ParkOptions): Promise<void>
+  /** Resolves when the host was called since the ticket, when the time is over, when the caller went away, or when another poll took its place. */
+  park(hostId: string, wait: ParkOptions): Promise<Left>
   call(hostIds: Iterable<string>): void
   callAll(): void
   has(hostId: string): boolean
   hosts(): readonly string[]
   size(): number
 }
+
+export type Left = 'called' | 'over' | 'displaced'
 
 export interface ParkOptions {
   readonly ms: Milliseconds
@@ -21,7 +23,7 @@ export interface ParkOptions {
 }
 
 export function createParking(timers: Timers): Parking {
-  const parked = new Map<string, () => void>()
+  const parked = new Map<string, (how: Left) => void>()
   const calls = new Map<string, number>()
   let callsToAll = 0
 
@@ -29,18 +31,20 @@ export function createParking(timers: Timers): Parking {
     return callsToAll + (calls.get(hostId) ?? 0)
   }
 
-  function park(hostId: string, wait: ParkOptions): Promise<void> {
-    parked.get(hostId)?.()
-    if (wait.signal.aborted || wait.ms <= 0 || ticket(hostId) !== wait.ticket) return Promise.resolve()
+  function park(hostId: string, wait: ParkOptions): Promise<Left> {
+    parked.get(hostId)?.('displaced')
+    if (wait.signal.aborted || wait.ms <= 0) return Promise.resolve('over')
+    if (ticket(hostId) !== wait.ticket) return Promise.resolve('called')
     return new Promise((resolve) => {
-      const timer = timers.after(wait.ms, leave)
-      function leave(): void {
+      const timer = timers.after(wait.ms, () => leave('over'))
+      const abort = (): void => leave('over')
+      function leave(how: Left): void {
         timer.cancel()
-        wait.signal.removeEventListener('abort', leave)
+        wait.signal.removeEventListener('abort', abort)
         if (parked.get(hostId) === leave) parked.delete(hostId)
-        resolve()
+        resolve(how)
       }
-      wait.signal.addEventListener('abort', leave, { once: true })
+      wait.signal.addEventListener('abort', abort, { once: true })
       parked.set(hostId, leave)
     })
   }
@@ -51,12 +55,12 @@ export function createParking(timers: Timers): Parking {
     call(hostIds) {
       for (const id of hostIds) {
         calls.set(id, (calls.get(id) ?? 0) + 1)
-        parked.get(id)?.()
+        parked.get(id)?.('called')
       }
     },
     callAll() {
       callsToAll += 1
-      for (const leave of parked.values()) leave()
+      for (const leave of parked.values()) leave('called')
     },
     has: (hostId) => parked.has(hostId),
     hosts: () => [...parked.keys()],

@@ -14,7 +14,7 @@ import { awaitsProof, liveOperationsOfHosts } from '../../record/operations.ts'
 import { hostOf } from '../../record/rows.ts'
 import type { SyncCaller, SyncHandler } from '../../serve/agent.ts'
 import type { LastSeen } from './last-seen.ts'
-import { createParking } from './parking.ts'
+import { createParking, type Left } from './parking.ts'
 
 /** Facts older than this are asked for again, so that what placement counts on is never much older than a poll or two. */
 const factsMaxAge = 5 * minute
@@ -107,8 +107,9 @@ export function createSyncHandler(options: SyncHandlerOptions): SyncHandler {
       const waitMs = Math.min(request.waitMs, options.spec().limits.syncPoll) - (clock.steady() - startedAt)
       const isNews = view.response.desired !== null || hasNews(acknowledged) || asksForFacts(session, view.response)
       if (isNews || waitMs <= 0 || closed || caller.signal.aborted) return view.response
-      await park(caller, { ms: waitMs, ticket })
+      const left = await park(caller, { ms: waitMs, ticket })
       options.lastSeen.note(caller.hostId, clock.now())
+      if (left === 'displaced') return view.response
     }
   }
 
@@ -120,12 +121,13 @@ export function createSyncHandler(options: SyncHandlerOptions): SyncHandler {
     return true
   }
 
-  async function park(caller: SyncCaller, wait: { readonly ms: Milliseconds; readonly ticket: number }): Promise<void> {
+  async function park(caller: SyncCaller, wait: { readonly ms: Milliseconds; readonly ticket: number }): Promise<Left> {
     if (parking.size() >= maxParked && !parking.has(caller.hostId)) {
       throw new CideryError('UNAVAILABLE', `${maxParked} hosts wait here already`, { hint: 'the agent comes back by itself' })
     }
-    await parking.park(caller.hostId, { ...wait, signal: caller.signal })
+    const left = await parking.park(caller.hostId, { ...wait, signal: caller.signal })
     if (caller.signal.aborted) throw new CideryError('UNREACHABLE', 'the agent went away')
+    return left
   }
 
   /** Stores what is new; null when nothing is. */
