@@ -1,4 +1,3 @@
-import { chmodSync, mkdirSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { CideryError } from '../../../model/errors.ts'
 import type { EngineFacts } from '../../../model/host.ts'
@@ -13,6 +12,7 @@ import { putFileInside } from './put-file.ts'
 import { RecordStore } from './record.ts'
 import type { SandboxRecord } from './record.ts'
 import type { UserEngineConfig } from './settings.ts'
+import { repairStateDir } from './state-dir.ts'
 import { cleanAccount, sweepSandboxes } from './sweeping.ts'
 import type { Sweeper } from './sweeping.ts'
 import { accountName, allocateUid } from './uids.ts'
@@ -63,7 +63,8 @@ export class UserEngine implements AccountCleaner {
   async check(image: string | null): Promise<Proof> {
     const at = Date.now()
     if (image !== null) return { ok: false, at, reason: 'the user engine has no images' }
-    this.#prepare()
+    const wrong = repairStateDir(this.#config.stateDir)
+    if (wrong.length > 0) return { ok: false, at, reason: wrong.join('; ').slice(0, 500) }
     const facts = await this.#ability()
     const left = this.#records.list().filter(({ residue }) => residue.length > 0)
     const problems = [
@@ -144,9 +145,8 @@ export class UserEngine implements AccountCleaner {
   }
 
   #prepare(): void {
-    mkdirSync(this.#config.stateDir, { recursive: true, mode: 0o700 })
-    // An older version, or a person, may have left it open.
-    chmodSync(this.#config.stateDir, 0o700)
+    const [problem] = repairStateDir(this.#config.stateDir)
+    if (problem !== undefined) throw new CideryError('ENGINE_FAILED', problem, { hint: `chown -R it to the agent's user, then try again` })
     this.#records.prepare()
   }
 
@@ -272,14 +272,14 @@ export class UserEngine implements AccountCleaner {
 
   #inTurn<T>(id: string, work: () => Promise<T>): Promise<T> {
     const before = this.#turns.get(id) ?? Promise.resolve()
-    const turn = before.then(work)
-    const end = turn
-      // The failure is the caller's; whoever comes next gets a turn of its own.
+    const turn: Promise<T> = before
+      // The failure was the caller's; whoever comes next gets a turn of its own.
       .catch(() => undefined)
-      .then(() => {
-        if (this.#turns.get(id) === end) this.#turns.delete(id)
+      .then(work)
+      .finally(() => {
+        if (this.#turns.get(id) === turn) this.#turns.delete(id)
       })
-    this.#turns.set(id, end)
+    this.#turns.set(id, turn)
     return turn
   }
 }

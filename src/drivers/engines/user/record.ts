@@ -1,4 +1,4 @@
-import { closeSync, fsyncSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs'
+import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs'
 import { z } from 'zod'
 
 /** The process that keeps a running sandbox's namespaces alive; `startTime` tells it from a later process with its pid. */
@@ -51,11 +51,22 @@ function syncDirectory(path: string): void {
   }
 }
 
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch {
+    return false
+  }
+}
+
 /** One file per sandbox, written and synced before each step that cannot be taken back. */
 export class RecordStore {
+  readonly #stateDir: string
   readonly #directory: string
 
   constructor(stateDir: string) {
+    this.#stateDir = stateDir
     this.#directory = `${stateDir}/records`
   }
 
@@ -77,6 +88,16 @@ export class RecordStore {
   put(record: SandboxRecord): SandboxRecord {
     writeAtomically(this.#path(record.id), JSON.stringify(record))
     return record
+  }
+
+  /** Removes half-written files of processes that are gone. */
+  removeParts(): void {
+    for (const directory of [this.#stateDir, this.#directory]) {
+      for (const name of existsSync(directory) ? readdirSync(directory) : []) {
+        const pid = /\.(\d+)\.part$/.exec(name)?.[1]
+        if (pid !== undefined && !isRunning(Number(pid))) rmSync(`${directory}/${name}`, { force: true })
+      }
+    }
   }
 
   remove(id: string): void {

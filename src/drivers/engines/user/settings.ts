@@ -17,6 +17,8 @@ export interface UserEngineSettings extends EngineSettings {
   readonly resolvers?: readonly string[]
   /** `directory` forces the weak isolation that is used without root. */
   readonly isolation?: 'account' | 'directory'
+  /** Where the Docker engine listens, if there is one: what is labelled with a sandbox's id goes with the sandbox. */
+  readonly dockerSocket?: string
   /** Program and words run after each sandbox is gone, for example to drop caches. Its failure is reported, never fatal. */
   readonly afterSandbox?: readonly [string, ...string[]]
 }
@@ -33,36 +35,37 @@ export interface UserEngineConfig {
   readonly maxProcesses: number
   readonly resolvers: readonly string[]
   readonly isolation: 'account' | 'directory' | undefined
+  readonly dockerSocket: string
   readonly afterSandbox: readonly [string, ...string[]] | undefined
 }
 
+const defaults = {
+  hiddenDirs: [],
+  slots: undefined,
+  prefix: 'bk-',
+  netRange: '198.18.0.0/16',
+  homeRoot: '/home',
+  maxProcesses: 4096,
+  resolvers: [],
+  isolation: undefined,
+  dockerSocket: '/var/run/docker.sock',
+  afterSandbox: undefined,
+} as const
+
 /** Fills in defaults and refuses settings that could reach a person's account (INVALID_INPUT). */
 export function readSettings(settings: UserEngineSettings): UserEngineConfig {
-  const [firstUid, lastUid] = settings.uidRange ?? [600_000, 665_535]
-  const prefix = settings.prefix ?? 'bk-'
+  const { uidRange = [600_000, 665_535], ...rest } = settings
+  const config: UserEngineConfig = { ...defaults, ...rest, firstUid: uidRange[0], lastUid: uidRange[1] }
   // Interface names have 15 characters at most: prefix and UID must fit.
-  if (!/^[a-z][a-z0-9]{0,6}-$/.test(prefix)) {
-    throw new CideryError('INVALID_INPUT', `the account prefix ${JSON.stringify(prefix)} cannot be used`, {
+  if (!/^[a-z][a-z0-9]{0,6}-$/.test(config.prefix)) {
+    throw new CideryError('INVALID_INPUT', `the account prefix ${JSON.stringify(config.prefix)} cannot be used`, {
       hint: 'use 1–7 letters and digits and a dash, such as bk-',
     })
   }
-  if (!(firstUid >= 60_001 && lastUid > firstUid && lastUid < 9_999_999)) {
-    throw new CideryError('INVALID_INPUT', `the UID range ${firstUid}–${lastUid} cannot be used`, {
+  if (!(config.firstUid > 60_000 && config.lastUid > config.firstUid && config.lastUid < 9_999_999)) {
+    throw new CideryError('INVALID_INPUT', `the UID range ${config.firstUid}–${config.lastUid} cannot be used`, {
       hint: 'use a range above 60000, where no person has an account',
     })
   }
-  return {
-    stateDir: settings.stateDir,
-    hiddenDirs: settings.hiddenDirs ?? [],
-    slots: settings.slots,
-    prefix,
-    firstUid,
-    lastUid,
-    netRange: settings.netRange ?? '198.18.0.0/16',
-    homeRoot: settings.homeRoot ?? '/home',
-    maxProcesses: settings.maxProcesses ?? 4096,
-    resolvers: settings.resolvers ?? [],
-    isolation: settings.isolation,
-    afterSandbox: settings.afterSandbox,
-  }
+  return config
 }

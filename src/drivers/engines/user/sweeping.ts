@@ -68,6 +68,7 @@ function recordFor(config: UserEngineConfig, { name, uid }: FoundAccount): Sandb
 export async function sweepSandboxes(sweeper: Sweeper, keep: ReadonlySet<string>): Promise<SweepReport> {
   const { config, isolation, records } = sweeper
   const report = new Report()
+  records.removeParts()
   for (const record of records.list().filter(({ id }) => !keep.has(id))) {
     await report.removing({ sandbox: record.id, account: record.account }, () => sweeper.remove(record))
   }

@@ -14,7 +14,7 @@ import type { Cgroups } from './cgroups.ts'
 import { connect, interfaceName, links, loopbackOnly, nameService, natProblem, restoreHost, unlink } from './network.ts'
 import { loopMountsWork, makePlace, placeLeft, placeOf, placesPresent, removeEmptyPlaces, removePlace } from './places.ts'
 import { isAlive, processesOf, signalAll } from './process-table.ts'
-import { residueOf, removeResidue } from './residue.ts'
+import { hasTraces, removeResidue } from './residue.ts'
 import { launchScript } from './scripts.ts'
 
 const needed = [
@@ -70,7 +70,7 @@ export class LinuxAccounts implements Isolation {
     if (await uidIsTaken(uid)) return true
     // Before the first wrap nobody had this UID; after it, the host is searched for what an earlier owner may have left.
     if (!wrapped) return false
-    return processesOf(uid).length > 0 || (await residueOf({ uid, account: '', id: '' } as SandboxRecord)).length > 0
+    return processesOf(uid).length > 0 || hasTraces(uid)
   }
 
   async build(record: SandboxRecord): Promise<void> {
@@ -163,7 +163,7 @@ export class LinuxAccounts implements Isolation {
     const processes = await this.end(record, 0)
     const name = interfaceName(this.#config, record.uid)
     if (!(await waitUntil(() => !links(this.#config).includes(name), 200))) await unlink(name)
-    const files = await removeResidue(record)
+    const files = await removeResidue(record, this.#config.dockerSocket)
     const bytes = await removePlace(this.#config, record.account)
     await removeGroups(this.#groups, record.account)
     const left = [...this.#left(record), ...files]

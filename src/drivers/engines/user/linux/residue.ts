@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs'
-import { findProgram, run } from '../../commands.ts'
+import { run } from '../../commands.ts'
 import type { SandboxRecord } from '../record.ts'
+import { dockerThings, removeDockerThings } from './docker.ts'
 
 /** Directories that others than root may write to, or that daemons write to for a user. */
 const searched = [
@@ -16,11 +17,6 @@ const searched = [
   '/var/lib/systemd/linger',
   '/var/lib/systemd/coredump',
 ] as const
-
-const docker = '/var/run/docker.sock'
-
-/** Label that ties containers, volumes and networks of a job to its sandbox. */
-export const dockerLabel = 'cidery.sandbox'
 
 type FindAction = readonly ['-print'] | readonly ['-depth', '-delete']
 
@@ -61,37 +57,11 @@ function ipcObjects(uid: number): readonly IpcObject[] {
     if (!existsSync(path)) return []
     const [heading = '', ...rows] = readFileSync(path, 'utf8').trim().split('\n')
     const columns = heading.trim().split(/\s+/)
-    const [idColumn, ...uidColumns] = [`${kind}id`, 'uid', 'cuid'].map((name) => columns.indexOf(name))
+    const uidColumns = [columns.indexOf('uid'), columns.indexOf('cuid')]
     const cells = rows.map((row) => row.trim().split(/\s+/))
-    return cells
-      .filter((row) => uidColumns.some((column) => row[column] === String(uid)))
-      .map((row) => ({ kind, id: row[idColumn ?? 1] ?? '' }))
+    // The second column is the object's id in all three, under three different names.
+    return cells.filter((row) => uidColumns.some((column) => row[column] === String(uid))).map((row) => ({ kind, id: row[1] ?? '' }))
   })
-}
-
-type DockerKind = 'container' | 'volume' | 'network'
-
-async function dockerObjects(id: string): Promise<readonly (readonly [DockerKind, string])[]> {
-  if (!existsSync(docker) || findProgram('docker') === null) return []
-  const filter = ['--filter', `label=${dockerLabel}=${id}`, '-q'] as const
-  const lists = await Promise.all([
-    run(['docker', 'ps', '-a', ...filter], { timeoutMs: 20_000 }),
-    run(['docker', 'volume', 'ls', ...filter], { timeoutMs: 20_000 }),
-    run(['docker', 'network', 'ls', ...filter], { timeoutMs: 20_000 }),
-  ])
-  const kinds = ['container', 'volume', 'network'] as const
-  return kinds.flatMap((kind, index) =>
-    (lists[index]?.stdout ?? '')
-      .split('\n')
-      .filter(Boolean)
-      .map((name) => [kind, name] as const),
-  )
-}
-
-async function removeDockerObjects(id: string): Promise<void> {
-  for (const [kind, name] of await dockerObjects(id)) {
-    await run(['docker', kind, 'rm', '-f', name], { timeoutMs: 60_000 })
-  }
 }
 
 async function endUserManager({ uid, account }: SandboxRecord): Promise<void> {
@@ -100,27 +70,42 @@ async function endUserManager({ uid, account }: SandboxRecord): Promise<void> {
   await run(['systemctl', 'stop', `user@${uid}.service`, `user-${uid}.slice`])
 }
 
+/** An engine that does not answer may still run something: that is residue too. */
+async function dockerLeft({ id }: SandboxRecord, dockerSocket: string): Promise<readonly string[]> {
+  try {
+    return (await dockerThings(dockerSocket, id)).map(({ kind, name }) => `docker ${kind} ${name}`)
+  } catch (error) {
+    return [`docker could not be asked: ${(error as Error).message}`]
+  }
+}
+
 /** What this sandbox has outside its own storage, but for files that only a search finds. */
-async function namedThings(record: SandboxRecord): Promise<readonly string[]> {
+async function namedThings(record: SandboxRecord, dockerSocket: string): Promise<readonly string[]> {
   return [
     ...namedFiles(record).map((path) => `file ${path}`),
     ...ipcObjects(record.uid).map(({ kind, id }) => `${kind} ${id}`),
-    ...(await dockerObjects(record.id)).map(([kind, name]) => `docker ${kind} ${name}`),
+    ...(await dockerLeft(record, dockerSocket)),
   ]
 }
 
+/** Whether anything on this host belongs to a UID that may have had an owner before. */
+export async function hasTraces(uid: number): Promise<boolean> {
+  return ipcObjects(uid).length > 0 || (await find(uid, ['-print'])).length > 0
+}
+
 /** Looks for what a sandbox has outside its own storage. */
-export async function residueOf(record: SandboxRecord): Promise<readonly string[]> {
-  return [...(await find(record.uid, ['-print'])).slice(0, 20).map((path) => `file ${path}`), ...(await namedThings(record))]
+async function residueOf(record: SandboxRecord, dockerSocket: string): Promise<readonly string[]> {
+  return [...(await find(record.uid, ['-print'])).slice(0, 20).map((path) => `file ${path}`), ...(await namedThings(record, dockerSocket))]
 }
 
 /**
  * Removes what a sandbox left outside its own storage and returns what resisted. Its processes must be gone: then nothing new can
  * come, and a search that found nothing need not be done twice.
  */
-export async function removeResidue(record: SandboxRecord): Promise<readonly string[]> {
+export async function removeResidue(record: SandboxRecord, dockerSocket: string): Promise<readonly string[]> {
   await endUserManager(record)
-  await removeDockerObjects(record.id)
+  // What cannot be asked now is told by the look that follows.
+  await removeDockerThings(dockerSocket, record.id).catch(() => undefined)
   for (const { kind, id } of ipcObjects(record.uid)) await run(['ipcrm', ipcFlag[kind], id])
   for (const path of namedFiles(record)) {
     try {
@@ -129,7 +114,7 @@ export async function removeResidue(record: SandboxRecord): Promise<readonly str
       // Named by the look that follows.
     }
   }
-  if ((await find(record.uid, ['-print'])).length === 0) return namedThings(record)
+  if ((await find(record.uid, ['-print'])).length === 0) return namedThings(record, dockerSocket)
   await find(record.uid, ['-depth', '-delete'])
-  return residueOf(record)
+  return residueOf(record, dockerSocket)
 }
