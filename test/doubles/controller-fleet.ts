@@ -68,12 +68,17 @@ export interface Fleet {
 
 const signer: Signer = { publicKey: 'test', sign: (text) => `signed ${text.length}`, verify: () => true }
 
+/** A wall clock tells whole milliseconds, however finely timers are set. */
+function inWholeMilliseconds(time: VirtualTime): VirtualTime {
+  return { ...time, clock: { now: () => Math.floor(time.clock.now()), steady: time.clock.steady } }
+}
+
 async function attemptsOf(core: ControllerCore, id: string) {
   return core.recorder.read(async (db) => (await attemptsOfJobs(db, [id])).get(id) ?? [])
 }
 
 export async function startFleet(options: FleetOptions = {}): Promise<Fleet> {
-  const time = options.time ?? virtualTime({ turns: 3 })
+  const time = options.time ?? inWholeMilliseconds(virtualTime({ turns: 3 }))
   const { clock, timers } = time
   const log = recordingLog()
   const store = options.store ?? (await createSqliteStore({ path: ':memory:', clock, timers }))

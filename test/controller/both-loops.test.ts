@@ -1,0 +1,174 @@
+import { describe, expect, it } from 'vitest'
+import { startAgentLoop, type AgentLoop } from '../../src/loop/agent.ts'
+import { keyringOf } from '../../src/loop/agent/keyring.ts'
+import type { HostId } from '../../src/model/id.ts'
+import type { Job } from '../../src/model/job.ts'
+import type { AgentPorts } from '../../src/ports/agent.ts'
+import { startFleet, type Fleet } from '../doubles/controller-fleet.ts'
+import { fakeEngine, type FakeEngine } from '../doubles/fake-engine.ts'
+import { fakeHost, idleProcesses, noMirrors } from '../doubles/fake-host.ts'
+import { fakeSupervisors, type FakeSupervisors, type Program } from '../doubles/fake-supervisors.ts'
+import { inProcessLink } from '../doubles/in-process-link.ts'
+import { memoryJournal, testIdentity } from '../doubles/memory-journal.ts'
+import { seededIds, seededRandom } from '../doubles/seeded-random.ts'
+
+interface Host {
+  readonly engine: FakeEngine
+  readonly supervisors: FakeSupervisors
+  /** Starts the real agent loop, as a process of this host. */
+  startAgent(): Promise<void>
+  /** The agent process is gone; machine, sandboxes, supervisors and journal stay. */
+  killAgent(): Promise<void>
+}
+
+/** The fake engine counts a disk limit and cannot enforce it. */
+const spec = { pools: { default: { engines: { user: { limits: 'advisory' } } } } }
+
+const facts = { cpu: 8, memoryMiB: 16_384, diskMiB: 100_000 }
+
+/** A machine with the real agent's loop over fake engine, supervisors and probe. */
+async function addHost(fleet: Fleet, name: string, programOf: (words: readonly string[]) => Program): Promise<Host> {
+  const hostId: HostId = await fleet.enrol(name)
+  const { clock, timers } = fleet.time
+  const random = seededRandom(7)
+  const engine = fakeEngine({ clock, timers })
+  const supervisors = fakeSupervisors({ clock, timers }, (run) => programOf(run.launch.argv))
+  const machine = fakeHost()
+  machine.facts = { ...machine.facts, hostname: name, capacity: facts, free: facts }
+  const journal = memoryJournal(testIdentity({ hostId, name }))
+  const ports: AgentPorts = {
+    clock,
+    timers,
+    random,
+    journal,
+    supervisors,
+    ids: seededIds(random, clock),
+    link: inProcessLink(fleet, hostId),
+    engines: new Map([['user', engine]]),
+    probe: machine.probe,
+    processes: idleProcesses(),
+    mirrors: noMirrors,
+    log: fleet.log,
+  }
+  let instances = 0
+  let loop: AgentLoop | null = null
+  return {
+    engine,
+    supervisors,
+    async startAgent() {
+      instances += 1
+      const keyring = keyringOf(journal, random)
+      const identity = await journal.identity()
+      if (identity !== null) keyring.hold(identity)
+      const starting = startAgentLoop(ports, {
+        agentVersion: '1.0.0',
+        bootId: machine.bootId,
+        instanceId: `${name}-${instances}`,
+        os: 'linux',
+        keyring,
+        blockedAddresses: [],
+        rebootCommand: null,
+        hostEnvironment: { PATH: '/bin' },
+        bootProbes: true,
+      })
+      await fleet.time.advance(10_000)
+      loop = await starting
+    },
+    async killAgent() {
+      const stopping = loop?.stop()
+      await fleet.time.advance(20_000)
+      await stopping
+      loop = null
+    },
+  }
+}
+
+/** The words that a command was started with tell what it does: `work 3000 7` runs three seconds and exits with 7. */
+function work(words: readonly string[]): Program {
+  const at = words.indexOf('work')
+  return { runsMs: Number(words[at + 1]), code: Number(words[at + 2]), log: `began ${words[at + 2]}\nended ${words[at + 2]}\n` }
+}
+
+async function submitAll(fleet: Fleet, count: number, runsMs: number): Promise<readonly Job[]> {
+  const jobs: Job[] = []
+  for (let code = 0; code < count; code += 1) jobs.push(await fleet.submit({ command: ['work', String(runsMs), String(code)] }))
+  return jobs
+}
+
+async function logOf(fleet: Fleet, jobId: string): Promise<string> {
+  const [attempt] = await fleet.attempts(jobId)
+  const parts: Buffer[] = []
+  for await (const part of fleet.blobs.read(`logs/${attempt!.id}`, 0) as AsyncIterable<Buffer>) parts.push(part)
+  return Buffer.concat(parts).toString()
+}
+
+describe('the controller loop and the agent loop together, in virtual time', () => {
+  it('carry jobs from submission to outcome and log, with nothing left behind on the hosts', async () => {
+    const fleet = await startFleet({ spec })
+    const hosts = [await addHost(fleet, 'mini-1', work), await addHost(fleet, 'mini-2', work)]
+    for (const host of hosts) await host.startAgent()
+    const jobs = await submitAll(fleet, 12, 3000)
+    for (const [code, { id }] of jobs.entries()) {
+      expect((await fleet.ended(id, 300_000)).outcome).toEqual({ kind: 'exited', code })
+      await fleet.until(async () => (await fleet.attempts(id))[0]?.logComplete === true)
+      expect(await logOf(fleet, id)).toBe(`began ${code}\nended ${code}\n`)
+    }
+    await fleet.time.advance(30_000)
+    for (const host of hosts) expect(await host.engine.list()).toEqual([])
+    expect(hosts.flatMap(({ supervisors }) => supervisors.runs)).toHaveLength(12)
+    expect(fleet.faults).toEqual([])
+    for (const host of hosts) await host.killAgent()
+    await fleet.stop()
+  })
+
+  it('go on with every job over the death of either, and each job runs once and ends once [003-23]', async () => {
+    const first = await startFleet({ spec })
+    const hosts = [await addHost(first, 'mini-1', work), await addHost(first, 'mini-2', work)]
+    for (const host of hosts) await host.startAgent()
+    const jobs = await submitAll(first, 6, 120_000)
+    await first.until(async () => (await first.job(jobs[5]!.id)).state === 'running', 120_000)
+    const before = await Promise.all(jobs.map(({ id }) => first.job(id)))
+
+    await hosts[0]!.killAgent()
+    // What the controller knows does not go with the agent.
+    expect(await Promise.all(jobs.map(({ id }) => first.job(id)))).toEqual(before)
+    await hosts[0]!.startAgent()
+
+    await first.crash()
+    await first.time.advance(20_000)
+    const second = await startFleet({ time: first.time, store: first.store, blobs: first.blobs, board: first.board, seed: 2, spec })
+    for (const [code, { id }] of jobs.entries()) {
+      expect(await second.ended(id, 600_000)).toMatchObject({ outcome: { kind: 'exited', code }, attempts: 1 })
+    }
+    expect(hosts.flatMap(({ supervisors }) => supervisors.runs)).toHaveLength(6)
+    expect((await second.events()).filter(({ kind }) => kind === 'job.ended')).toHaveLength(6)
+    for (const host of hosts) await host.killAgent()
+    await second.stop()
+    await first.stop()
+    expect([...first.faults, ...second.faults]).toEqual([])
+  })
+
+  it('end a cancelled job within its grace, and give a crowded fleet its slots one by one', async () => {
+    const fleet = await startFleet({ spec })
+    const host = await addHost(fleet, 'mini-1', work)
+    await host.startAgent()
+    const jobs = await submitAll(fleet, 20, 60_000)
+    await fleet.time.advance(10_000)
+    const states = async (): Promise<readonly string[]> => Promise.all(jobs.map(async ({ id }) => (await fleet.job(id)).state))
+    const runningNow = (await states()).filter((state) => state === 'running').length
+    expect(runningNow).toBeGreaterThan(0)
+    expect(runningNow).toBeLessThan(20)
+    // Each that waits says why.
+    const reasons = fleet.core.loop.plan().waiting.filter(({ subject }) => subject.startsWith('class/'))
+    expect(reasons.length).toBeGreaterThan(0)
+    const first = jobs[0]!
+    const at = fleet.time.elapsed()
+    await fleet.cancel(first.id)
+    expect((await fleet.ended(first.id, 30_000)).outcome).toMatchObject({ kind: 'cancelled' })
+    expect(fleet.time.elapsed() - at).toBeLessThan(15_000)
+    for (const { id } of jobs.slice(1)) expect((await fleet.ended(id, 1_200_000)).outcome?.kind).toBe('exited')
+    await host.killAgent()
+    await fleet.stop()
+    expect(fleet.faults).toEqual([])
+  })
+})
