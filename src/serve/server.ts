@@ -81,13 +81,15 @@ export async function createServer(options: ServerOptions): Promise<Server> {
   const bound = { loopbackOnly: true }
   const app = newApp(options)
   app.server.maxConnections = maxConnections
+  // Connections that are idle are closed when stopping begins, the others right after their answer: a kept one would hold the stop up.
+  app.server.on('request', (request, response) => {
+    response.once('close', () => {
+      if (stopping.signal.aborted) request.socket.destroySoon()
+    })
+  })
 
   const names = new Set((options.names ?? []).map((name) => name.toLowerCase()))
   app.addHook('onRequest', async (request, reply) => {
-    // Connections that were idle are closed when stopping begins, the others right after their answer: a kept one would hold the stop up.
-    reply.raw.once('close', () => {
-      if (stopping.signal.aborted) request.raw.socket.destroySoon()
-    })
     setSecurityHeaders(reply, { requestId: request.id, secure, docs: request.url.startsWith(docsPath) })
     checkHost(request, { loopbackOnly: bound.loopbackOnly, names })
   })
