@@ -3,7 +3,7 @@ import type { AttemptSurroundings } from '../act/agent/attempt.ts'
 import { messageOf } from '../act/agent/outcome.ts'
 import { CideryError } from '../model/errors.ts'
 import type { HostFacts } from '../model/host.ts'
-import { second } from '../model/instant.ts'
+import { minute, second } from '../model/instant.ts'
 import { defaultSpec } from '../model/spec.ts'
 import type { AgentSettings, SyncResponse } from '../model/sync.ts'
 import { judgeHealth, type AgentHealth } from '../observe/agent/health.ts'
@@ -51,6 +51,8 @@ export interface AgentLoop {
 }
 
 const tickMs = second
+/** One line of this much time is enough to show a cut. */
+const checkpointEvery = 10 * minute
 
 /** What holds until a controller said otherwise: the defaults of a fresh spec. */
 export const defaultAgentSettings: AgentSettings = {
@@ -86,6 +88,7 @@ export async function startAgentLoop(ports: AgentPorts, options: AgentLoopOption
   let lastContact = clock.steady()
   let lastTick = clock.steady()
   let checkpoint = 0
+  let nextCheckpointAt = 0
   const waitingForTurn: (() => void)[] = []
   let answering: Promise<void> = Promise.resolve()
 
@@ -232,8 +235,9 @@ export async function startAgentLoop(ports: AgentPorts, options: AgentLoopOption
   }
 
   function noteCheckpoint(point: SyncResponse['checkpoint']): void {
-    if (point === null || point.number <= checkpoint) return
+    if (point === null || point.number <= checkpoint || clock.steady() < nextCheckpointAt) return
     checkpoint = point.number
+    nextCheckpointAt = clock.steady() + checkpointEvery
     // In this host's log, so that a journal cut short on the controller shows.
     log.info('journal checkpoint', { ...point })
   }

@@ -11,6 +11,7 @@ import { fakeEngine, type FakeEngine } from './fake-engine.ts'
 import { fakeHost, idleProcesses, noMirrors, type FakeHost } from './fake-host.ts'
 import { fakeSupervisors, type FakeSupervisors, type Program } from './fake-supervisors.ts'
 import { memoryJournal, testIdentity } from './memory-journal.ts'
+import { mortalPorts, newLife, type Life } from './mortal.ts'
 import { recordingLog } from './recording-log.ts'
 import { seededIds, seededRandom } from './seeded-random.ts'
 import { virtualTime, type VirtualTime } from './virtual-time.ts'
@@ -31,8 +32,12 @@ export interface VirtualAgent {
   readonly log: ReturnType<typeof recordingLog>
   /** Starts an agent process. */
   start(options?: Partial<AgentLoopOptions>): Promise<AgentLoop>
-  /** The agent is killed: nothing of it runs any more, everything else goes on. */
+  /** The agent is stopped in order; everything else goes on. */
   kill(): Promise<void>
+  /** The agent dies at this very moment: what it was about to do or write never happens. */
+  crash(): Promise<void>
+  /** Starts an agent that dies at its nth call of a port; resolves when it is dead, or after `limitMs`. */
+  startAndDie(calls: number, when: 'before' | 'after', limitMs: number): Promise<void>
 }
 
 export function virtualAgent(programOf: (words: readonly string[]) => Program = () => ({ runsMs: 1000 }), seed = 1): VirtualAgent {
@@ -50,9 +55,41 @@ export function virtualAgent(programOf: (words: readonly string[]) => Program = 
   const ports: AgentPorts = { ...world, link: controller.link, engines, journal, processes: idleProcesses(), mirrors: noMirrors }
   let instances = 0
   let running: AgentLoop | undefined
+  let life = newLife()
+
+  async function begin(options: Partial<AgentLoopOptions>, prepare: (life: Life) => void): Promise<Life> {
+    instances += 1
+    const born = newLife()
+    life = born
+    running = undefined
+    const own = mortalPorts(ports, born)
+    const keyring = keyringOf(own.journal, random)
+    const identity = await journal.identity()
+    if (identity !== null) keyring.hold(identity)
+    controller.keyShown = () => keyring.present()
+    prepare(born)
+    const fixed = { agentVersion: '1.0.0', bootId: host.bootId, instanceId: `instance-${instances}`, os: 'linux' as const, keyring }
+    const asked = { blockedAddresses: ['10.0.0.1'], rebootCommand: null, hostEnvironment: { PATH: '/bin' }, bootProbes: false, ...options }
+    void startAgentLoop(own, { ...fixed, ...asked }).then((loop) => (running = loop))
+    await time.until(() => running !== undefined || !born.alive, 600_000)
+    await time.settle()
+    return born
+  }
 
   return {
     time,
+    async startAndDie(calls, when, limitMs) {
+      const born = await begin({}, (next) => next.endAtCall(calls, when))
+      if (born.alive) await time.until(() => !born.alive, limitMs).catch(() => undefined)
+      born.end()
+      running = undefined
+      await time.settle()
+    },
+    async crash() {
+      life.end()
+      running = undefined
+      await time.settle()
+    },
     controller,
     engine,
     supervisors,
@@ -60,29 +97,8 @@ export function virtualAgent(programOf: (words: readonly string[]) => Program = 
     ports,
     log,
     async start(options = {}) {
-      instances += 1
-      const keyring = keyringOf(journal, random)
-      const identity = await journal.identity()
-      if (identity !== null) keyring.hold(identity)
-      controller.keyShown = () => keyring.present()
-      const base = {
-        agentVersion: '1.0.0',
-        bootId: host.bootId,
-        instanceId: `instance-${instances}`,
-        os: 'linux' as const,
-        keyring,
-        blockedAddresses: ['10.0.0.1'],
-      }
-      const starting = startAgentLoop(ports, {
-        ...base,
-        rebootCommand: null,
-        hostEnvironment: { PATH: '/bin' },
-        bootProbes: false,
-        ...options,
-      })
-      await time.settle()
-      running = await starting
-      await time.settle()
+      await begin(options, () => undefined)
+      if (running === undefined) throw new Error('the agent did not start')
       return running
     },
     async kill() {

@@ -46,6 +46,7 @@ export interface SyncLoop {
 
 /** Above the parked time: what an answer may take on top. */
 const answerLimit = 20 * second
+const idlePause = { first: 50, longest: 5 * second } as const
 /** Changes within this much go out together. */
 const coalesceMs = 10
 
@@ -101,23 +102,38 @@ export function syncLoop(options: SyncOptions): SyncLoop {
     problem = null
   }
 
+  async function pollOnce(): Promise<void> {
+    parked = new AbortController()
+    const wasOnline = online
+    const signal = AbortSignal.any([parked.signal, stopping])
+    // The first sync after a silence tells everything and is answered at once. Later polls are parked: they carry what was not
+    // acknowledged, while news goes out beside them.
+    const reports = options.reports(true)
+    const leftToReporter = wasOnline && options.hasNews()
+    await exchange(
+      wasOnline ? options.pollMs() : 0,
+      leftToReporter ? { ...reports, facts: null, attempts: [], operations: [] } : reports,
+      signal,
+    )
+    succeeded()
+  }
+
+  /** Polls that brought nothing and came back at once, in a row: a controller that does not park them must not be asked in a hurry. */
+  async function slowDown(idle: number): Promise<void> {
+    if (idle > 0) await timers.sleep(Math.min(idlePause.longest, idlePause.first * 2 ** Math.min(idle, 10)), stopping)
+  }
+
   async function poll(): Promise<void> {
+    let idle = 0
     for (;;) {
       stopping.throwIfAborted()
-      parked = new AbortController()
-      const wasOnline = online
+      const began = clock.steady()
+      const seen = JSON.stringify(options.seen())
       try {
-        const signal = AbortSignal.any([parked.signal, stopping])
-        // The first sync after a silence tells everything and is answered at once. Later polls are parked: they carry what was not
-        // acknowledged, while news goes out beside them.
-        const reports = options.reports(true)
-        const leftToReporter = wasOnline && options.hasNews()
-        await exchange(
-          wasOnline ? options.pollMs() : 0,
-          leftToReporter ? { ...reports, facts: null, attempts: [], operations: [] } : reports,
-          signal,
-        )
-        succeeded()
+        await pollOnce()
+        const brought = seen !== JSON.stringify(options.seen()) || clock.steady() - began > idlePause.first
+        idle = brought ? 0 : idle + 1
+        await slowDown(idle - 1)
       } catch (error) {
         stopping.throwIfAborted()
         if (!parked.signal.aborted) failed(error)
