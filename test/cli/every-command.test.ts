@@ -26,6 +26,15 @@ const spec = join(directory, 'cidery.yaml')
 
 /** One entry for each command; a command that is missing here is red. */
 const cases: Readonly<Record<string, Case>> = {
+  up: { args: [], helpOnly: 'starts a controller and an agent' },
+  'controller run': { args: [], helpOnly: 'starts a controller' },
+  'controller info': { args: [] },
+  'agent run': { args: [], helpOnly: 'starts an agent' },
+  'agent enrol': { args: [], helpOnly: 'needs a controller with a token' },
+  'agent install': { args: [], helpOnly: 'changes this machine' },
+  'agent uninstall': { args: [], helpOnly: 'changes this machine' },
+  'agent status': { args: [], helpOnly: 'looks at this machine' },
+  'agent verify': { args: [], helpOnly: 'looks at this machine' },
   run: { args: ['--detach', '--', 'true'] },
   'job ls': { args: [] },
   'job show': { args: ['JOB'] },
@@ -191,7 +200,7 @@ describe('every command', () => {
     expect(run.stderr).not.toMatch(/\[y\/N\]|\(not shown\)/)
   })
 
-  it.each(talking)('$path says clearly that the controller does not answer', async ({ path, declaration }) => {
+  it.concurrent.each(talking)('$path says clearly that the controller does not answer', async ({ path, declaration }) => {
     const run = await runCli(lineOf(path), { ...withStdin(path), env: { CIDERY_URL: 'http://127.0.0.1:1', CIDERY_TOKEN: 'x' } })
     const said = path === 'doctor' ? run.stdout : run.stderr
     expect(said).toContain('the controller at http://127.0.0.1:1 did not answer')

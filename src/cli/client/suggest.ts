@@ -1,5 +1,6 @@
 import { CideryError } from '../../model/errors.ts'
 import type { Api } from './api.ts'
+import { pageQuery } from './pages.ts'
 import type { Page } from './views.ts'
 
 /** Lists whose things people call by a name. */
@@ -32,7 +33,7 @@ export async function withSuggestion<T>(
 
 async function namesOf(api: Api, kind: NamedKind): Promise<readonly string[]> {
   try {
-    const page = await api.get<Page<{ readonly name: string }>>(namedLists[kind], { query: { limit: 500 } })
+    const page = await api.get<Page<{ readonly name: string }>>(namedLists[kind], { query: pageQuery(namedLists[kind], 500) })
     return page.items.map((item) => item.name)
   } catch {
     // The first error is the one to tell; without the list there is just no suggestion.

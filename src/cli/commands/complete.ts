@@ -1,6 +1,7 @@
 import type { Cli } from '../cli.ts'
 import { openApi } from '../client/api.ts'
 import type { Api, CallOptions } from '../client/api.ts'
+import { pageQuery } from '../client/pages.ts'
 import { command, exitCodes } from '../declare.ts'
 
 /** A person waits with a finger on the tab key. */
@@ -69,9 +70,9 @@ async function namesOf(cli: Cli, kind: string, signal: AbortSignal): Promise<rea
   const lister = listers[kind]
   if (lister === undefined) return []
   const api = await openApi(cli)
-  const options: CallOptions = { query: { limit: 100 }, signal, patienceMs: 0, idleMs: deadlineMs }
+  const options: CallOptions = { signal, patienceMs: 0, idleMs: deadlineMs }
   const get = async (path: string, key: 'id' | 'name') => {
-    const page = await api.get<{ readonly items: readonly Listed[] }>(path, options)
+    const page = await api.get<{ readonly items: readonly Listed[] }>(path, { ...options, query: pageQuery(path, 100) })
     return page.items.map((item) => item[key] ?? '').filter((name) => name !== '')
   }
   return lister(get, api)

@@ -1,6 +1,7 @@
 import { CideryError } from '../../model/errors.ts'
 import type { Cli } from '../cli.ts'
 import { openApi } from '../client/api.ts'
+import { pageQuery } from '../client/pages.ts'
 import { namedLists, nearest } from '../client/suggest.ts'
 import type { Page } from '../client/views.ts'
 import { command } from '../declare.ts'
@@ -30,7 +31,7 @@ async function subjectOf(cli: Cli, thing: string): Promise<string> {
   const api = await openApi(cli)
   const names: string[] = []
   for (const guess of guessed) {
-    const page = await api.get<Page<{ readonly name: string }>>(namedLists[guess], { query: { limit: 500 } })
+    const page = await api.get<Page<{ readonly name: string }>>(namedLists[guess], { query: pageQuery(namedLists[guess], 500) })
     if (page.items.some((item) => item.name === thing)) return `${guess}/${thing}`
     names.push(...page.items.map((item) => item.name))
   }

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { dirname, join, relative, sep } from 'node:path'
 import ignore from 'ignore'
 import type { Ignore } from 'ignore'
+import { readTrackedFiles } from './git-index.ts'
 
 /** The rules of one .gitignore, which hold for everything below its directory. */
 interface RuleSet {
@@ -10,12 +11,15 @@ interface RuleSet {
   readonly rules: Ignore
 }
 
-/** What `.gitignore` files say of paths, as git reads them: the file nearest to a path has the last word. */
+/** `trackedOnly`: an ignored directory in which only what git tracks is taken. */
+export type Verdict = 'taken' | 'ignored' | 'trackedOnly'
+
+/** What `.gitignore` files say of paths, as git reads them: the file nearest to a path has the last word, and what is tracked is never ignored. */
 export interface IgnoreRules {
   /** Reads the .gitignore of a directory that is about to be entered (path relative to the walk's root, empty for the root). */
   enter(directory: string): Promise<void>
-  /** A directory that is ignored is not entered: nothing below it can be taken back. */
-  isIgnored(path: string, isDirectory: boolean): boolean
+  judge(path: string, isDirectory: boolean): Verdict
+  isTracked(path: string, isDirectory: boolean): boolean
 }
 
 export interface IgnoreOptions {
@@ -45,20 +49,30 @@ export async function makeIgnoreRules({ root, ignoreCase }: IgnoreOptions): Prom
       await add(join(top, above, '.gitignore'), above)
     }
   }
+  const tracked = top === undefined ? undefined : await readTrackedFiles(top)
+  const isTracked = (path: string, isDirectory: boolean) =>
+    (isDirectory ? tracked?.hasBelow(base(path)) : tracked?.has(base(path))) === true
   return {
+    isTracked,
     enter: (directory) => add(join(root, directory, '.gitignore'), base(directory)),
-    isIgnored(path, isDirectory) {
-      const whole = base(path)
-      for (const { base: at, rules } of sets.toReversed()) {
-        if (at !== '' && !whole.startsWith(`${at}/`)) continue
-        const inside = at === '' ? whole : whole.slice(at.length + 1)
-        const verdict = rules.test(isDirectory ? `${inside}/` : inside)
-        if (verdict.ignored) return true
-        if (verdict.unignored) return false
-      }
-      return false
+    judge(path, isDirectory) {
+      if (!isIgnored(sets, base(path), isDirectory)) return 'taken'
+      if (!isTracked(path, isDirectory)) return 'ignored'
+      return isDirectory ? 'trackedOnly' : 'taken'
     },
   }
+}
+
+/** A directory that is ignored is not entered for what is not tracked: nothing below it can be taken back. */
+function isIgnored(sets: readonly RuleSet[], path: string, isDirectory: boolean): boolean {
+  for (const { base, rules } of sets.toReversed()) {
+    if (base !== '' && !path.startsWith(`${base}/`)) continue
+    const inside = base === '' ? path : path.slice(base.length + 1)
+    const verdict = rules.test(isDirectory ? `${inside}/` : inside)
+    if (verdict.ignored) return true
+    if (verdict.unignored) return false
+  }
+  return false
 }
 
 /** The nearest directory, from `from` upwards, that holds a `.git`. */

@@ -26,6 +26,8 @@ export interface PackedDirectory {
   readonly digest: string
 }
 
+type Sink = ReturnType<Pack['entry']>
+
 /** Packs a directory into a tar compressed by zstd. The same files give the same bytes: owners are left out, names are in order. */
 export async function packDirectory(options: PackOptions): Promise<PackedDirectory> {
   const pack = makePack()
@@ -87,8 +89,7 @@ async function addEntry(pack: Pack, directory: string, entry: SourceEntry): Prom
           hint: 'run it again when nothing writes there',
         })
       left -= bytesRead
-      if (!sink.write(Buffer.from(chunk.subarray(0, bytesRead))))
-        await new Promise<void>((resolve, reject) => sink.once('drain', resolve).once('error', reject).once('close', resolve))
+      if (!sink.write(Buffer.from(chunk.subarray(0, bytesRead)))) await drained(sink)
     }
     await new Promise<void>((resolve, reject) => {
       sink.once('finish', resolve).once('error', reject)
@@ -102,5 +103,17 @@ async function addEntry(pack: Pack, directory: string, entry: SourceEntry): Prom
 function addHeader(pack: Pack, headers: Partial<Header> & { name: string }): Promise<void> {
   return new Promise((resolve, reject) => {
     pack.entry(headers, (error) => (error === undefined || error === null ? resolve() : reject(error)))
+  })
+}
+
+/** Resolves when a stream takes more, or will never again: the next write then throws. */
+function drained(sink: Sink): Promise<void> {
+  return new Promise((resolve) => {
+    const events = ['drain', 'error', 'close'] as const
+    const done = () => {
+      for (const event of events) sink.off(event, done)
+      resolve()
+    }
+    for (const event of events) sink.on(event, done)
   })
 }

@@ -1,7 +1,8 @@
+import type { Stats } from 'node:fs'
 import { lstat, readdir, readlink, realpath } from 'node:fs/promises'
 import { dirname, join, posix, sep } from 'node:path'
 import { makeIgnoreRules } from './ignore-rules.ts'
-import type { IgnoreRules } from './ignore-rules.ts'
+import type { IgnoreRules, Verdict } from './ignore-rules.ts'
 
 /** One thing to pack. `path` is relative to the directory, with `/`. */
 export type SourceEntry =
@@ -20,31 +21,48 @@ export interface WalkOptions {
 export async function* walkDirectory(options: WalkOptions): AsyncIterable<SourceEntry> {
   const root = await realpath(options.directory)
   const rules = await makeIgnoreRules({ root, ignoreCase: options.ignoreCase })
-  yield* walk(root, '', { ...options, rules })
+  yield* walk({ root, rules, leftOut: options.leftOut }, '', false)
 }
 
-async function* walk(root: string, directory: string, options: WalkOptions & { readonly rules: IgnoreRules }): AsyncIterable<SourceEntry> {
-  await options.rules.enter(directory)
-  const names = (await readdir(join(root, directory))).toSorted()
-  for (const name of names) {
+interface Walk {
+  readonly root: string
+  readonly rules: IgnoreRules
+  readonly leftOut: WalkOptions['leftOut']
+}
+
+async function* walk(parts: Walk, directory: string, trackedOnly: boolean): AsyncIterable<SourceEntry> {
+  const { root, rules } = parts
+  if (!trackedOnly) await rules.enter(directory)
+  for (const name of (await readdir(join(root, directory))).toSorted()) {
     if (name === '.git') continue
     const path = directory === '' ? name : `${directory}/${name}`
     const facts = await lstat(join(root, path))
-    if (options.rules.isIgnored(path, facts.isDirectory())) continue
-    const common = { path, mode: facts.mode & 0o777, mtimeMs: facts.mtimeMs }
-    if (facts.isDirectory()) {
-      yield { kind: 'directory', ...common }
-      yield* walk(root, path, options)
-    } else if (facts.isFile()) {
-      yield { kind: 'file', ...common }
-    } else if (facts.isSymbolicLink()) {
-      const target = await readlink(join(root, path))
-      if (await staysInside(root, path, target)) yield { kind: 'symlink', path, target, mtimeMs: facts.mtimeMs }
-      else options.leftOut(path, 'a link that points outside the directory')
-    } else {
-      options.leftOut(path, 'neither a file nor a directory')
-    }
+    const isDirectory = facts.isDirectory()
+    const verdict = trackedOnly ? trackedVerdict(rules, path, isDirectory) : rules.judge(path, isDirectory)
+    if (verdict === 'ignored') continue
+    const entry = await entryOf(parts, path, facts)
+    if (entry !== undefined) yield entry
+    if (isDirectory) yield* walk(parts, path, verdict === 'trackedOnly')
   }
+}
+
+function trackedVerdict(rules: IgnoreRules, path: string, isDirectory: boolean): Verdict {
+  if (!rules.isTracked(path, isDirectory)) return 'ignored'
+  return isDirectory ? 'trackedOnly' : 'taken'
+}
+
+async function entryOf({ root, leftOut }: Walk, path: string, facts: Stats): Promise<SourceEntry | undefined> {
+  const common = { path, mode: facts.mode & 0o777, mtimeMs: facts.mtimeMs }
+  if (facts.isDirectory()) return { kind: 'directory', ...common }
+  if (facts.isFile()) return { kind: 'file', ...common }
+  if (!facts.isSymbolicLink()) {
+    leftOut(path, 'neither a file nor a directory')
+    return undefined
+  }
+  const target = await readlink(join(root, path))
+  if (await staysInside(root, path, target)) return { kind: 'symlink', path, target, mtimeMs: facts.mtimeMs }
+  leftOut(path, 'a link that points outside the directory')
+  return undefined
 }
 
 /** By its text, and where it exists also by where it really leads. */
@@ -53,7 +71,8 @@ async function staysInside(root: string, path: string, target: string): Promise<
   const lexical = posix.normalize(posix.join(posix.dirname(path), target))
   if (lexical === '..' || lexical.startsWith('../')) return false
   try {
-    const real = await realpath(join(root, dirname(path), target))
+    // Not by `join`, which would take `link/..` for nothing instead of going where the link leads.
+    const real = await realpath(`${join(root, dirname(path))}/${target}`)
     return real === root || real.startsWith(`${root}${sep}`)
   } catch {
     // It leads nowhere here; by its text it stays inside.

@@ -12,7 +12,6 @@ export const exec = command<ExecOptions>({
   summary: 'run a command in a running sandbox, with this input and output',
   examples: [
     ['cidery sandbox exec try -- uname -a', 'and end with its exit code'],
-    ['tar c . | cidery sandbox exec try -- tar x', 'bytes go in and out as they are'],
     ['cidery sandbox exec --tty try -- top', 'with a terminal'],
   ],
   arguments: [
