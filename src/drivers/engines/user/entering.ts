@@ -24,9 +24,12 @@ function underTerminal(command: SandboxCommand): readonly string[] {
   return ['SHELL=/bin/sh', '/usr/bin/script', '-q', '-e', '-f', '-c', `${restore}; exec ${command.argv.map(quote).join(' ')}`, '/dev/null']
 }
 
-/** Words that, run as the job's user inside its sandbox, go to a directory, unpack the environment and become the command. */
-export function enteringWords(command: SandboxCommand, directory: string): readonly string[] {
-  const unset = shellsOwn.flatMap((name) => (command.env[name] === undefined ? ['-u', name] : []))
+/**
+ * Words that, run as the job's user inside its sandbox, go to a directory, unpack the environment and become the command. What those
+ * who start it add to the environment (`startersOwn`) is taken out again.
+ */
+export function enteringWords(command: SandboxCommand, directory: string, startersOwn: readonly string[] = []): readonly string[] {
+  const unset = [...shellsOwn, ...startersOwn].flatMap((name) => (command.env[name] === undefined ? ['-u', name] : []))
   const enter = ['/bin/sh', '-c', enterScript, 'cidery', command.cwd ?? directory, String(Object.keys(command.env).length)]
   if (command.tty === true) return [...enter, '/usr/bin/env', ...unset, ...underTerminal(command)]
   // env would take a program with = in its name for a variable; the shell takes it as it is.
