@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, rmdirSync } from 'node:fs'
 import { tmpdir, userInfo } from 'node:os'
 import type { LaunchCommand, SandboxCommand } from '../../../ports/engine.ts'
 import { findProgram, run } from '../commands.ts'
@@ -110,6 +110,11 @@ export class DirectoryIsolation implements Isolation {
   }
 
   restoreHost(): Promise<void> {
+    try {
+      rmdirSync(`${this.#config.stateDir}/places`)
+    } catch {
+      // Still in use, or never made.
+    }
     return Promise.resolve()
   }
 
