@@ -12,7 +12,7 @@ import { visit } from './sorted-map.ts'
 /** What the host's clock and the way of the last answer may add to a lease. */
 const leaseSlack: Milliseconds = minute
 /** Drift of a host's clock against ours that a lease allows for: a tenth. */
-const leaseDrift = 0.1
+const leaseDrift = 1 / 10
 
 /**
  * Ends attempts that are known to be over, and asks those to stop whose job was cancelled or whose host is to be empty.
@@ -95,7 +95,7 @@ export function leaseOverAt(live: LiveAttempt, world: Pick<World, 'hosts' | 'las
   const receiptAt = Math.max(attempt.receiptAt, host === undefined ? 0 : heardAt(host, world.lastSeen))
   // A host that did not hear of a shorter lease yet goes on under the longer one.
   const lease = Math.max(limits.attemptLease, attempt.leaseUntil - attempt.receiptAt)
-  return Math.max(receiptAt + Math.ceil(lease * (1 + leaseDrift)) + leaseSlack, world.listeningSince + lostInterval(limits))
+  return Math.max(receiptAt + lease + Math.ceil(lease * leaseDrift) + leaseSlack, world.listeningSince + lostInterval(limits))
 }
 
 /** An attempt that was told to stop is not told again: what the host should look like says so already. */
