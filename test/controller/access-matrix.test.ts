@@ -1,11 +1,21 @@
+import { readFile } from 'node:fs/promises'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { roles, scopesOfRole, scopes } from '../../src/model/identity.ts'
 import type { Scope } from '../../src/model/identity.ts'
 import { agentRoutes } from '../../src/serve/agent.ts'
 import { artifactRoutes } from '../../src/serve/artifacts.ts'
+import { controllerRoutes } from '../../src/serve/controller.ts'
+import { explainRoutes } from '../../src/serve/explain.ts'
+import { hostRoutes } from '../../src/serve/hosts.ts'
 import { jobRoutes } from '../../src/serve/jobs.ts'
 import { logRoutes } from '../../src/serve/logs.ts'
+import { operationRoutes } from '../../src/serve/operations.ts'
+import { poolRoutes } from '../../src/serve/pools.ts'
+import { queueRoutes } from '../../src/serve/queues.ts'
 import type { Route } from '../../src/serve/route.ts'
+import { sandboxRoutes } from '../../src/serve/sandboxes.ts'
+import { streamRoutes } from '../../src/serve/streams.ts'
+import { uploadRoutes } from '../../src/serve/uploads.ts'
 import { bearer, fixture } from './access-fixture.ts'
 import type { Fixture } from './access-fixture.ts'
 
@@ -17,10 +27,23 @@ afterEach(async () => {
   await at.close()
 })
 
-/** The routes of jobs and agents with nothing behind them: whoever gets past the door meets a fault, which is not what is asked here. */
+/** The routes of jobs, hosts and agents with nothing behind them: whoever gets past the door meets a fault, which is not what is asked here. */
 function others(): readonly Route[] {
   const nothing = new Proxy({}, { get: () => undefined }) as never
-  return [...jobRoutes(nothing), ...logRoutes(nothing), ...artifactRoutes(nothing), ...agentRoutes(nothing)]
+  const uploads = uploadRoutes(nothing, { path: '/uploads', access: 'jobs', tag: 'test', limit: () => 1, underFloor: 'refused' })
+  const makers = [
+    jobRoutes,
+    logRoutes,
+    artifactRoutes,
+    agentRoutes,
+    hostRoutes,
+    operationRoutes,
+    poolRoutes,
+    queueRoutes,
+    sandboxRoutes,
+    explainRoutes,
+  ]
+  return [...makers.flatMap((make) => make(nothing)), ...uploads, ...streamRoutes(nothing, nothing), ...controllerRoutes(nothing)]
 }
 
 function urlOf(route: Route): string {
@@ -39,7 +62,7 @@ describe('each route', () => {
   it('has a credential asked of whoever brings none or a bad one, unless it says that it is public', async () => {
     const unknown = { token: `cidery_tok_${'A'.repeat(43)}`, key: `cidery_key_${'A'.repeat(43)}`, nonsense: 'Basic YTpi' }
     const guarded = at.routes.filter((route) => route.access !== 'public')
-    expect(guarded.length).toBeGreaterThan(30)
+    expect(guarded.length).toBeGreaterThan(60)
     for (const route of guarded) {
       const name = `${route.method} ${route.path}`
       expect([name, await statusOf(route, {})]).toEqual([name, 401])
@@ -60,7 +83,7 @@ describe('each route', () => {
     const mutating = at.routes.filter(
       (route) => route.method !== 'GET' && route.access !== 'public' && !ownMatters.has(`${route.method} ${route.path}`),
     )
-    expect(mutating.length).toBeGreaterThan(15)
+    expect(mutating.length).toBeGreaterThan(30)
     for (const route of mutating) {
       const name = `${route.method} ${route.path}`
       await at.time.advance(3_000)
@@ -107,6 +130,17 @@ describe('each route', () => {
       await at.time.advance(3_000)
       expect([name, isThrough(await statusOf(route, bearer(key)))]).toEqual([name, route.access === 'host'])
     }
+  })
+})
+
+describe('the list of routes', () => {
+  it('is the one that the controller serves: no door is left out of these tests', async () => {
+    const served = (await readFile(new URL('../../src/main/controller-serve.ts', import.meta.url), 'utf8')).match(/\w+Routes(?=\()/g) ?? []
+    const here = await readFile(new URL(import.meta.url), 'utf8')
+    const missing = new Set(
+      served.filter((name) => name !== 'fleetRoutes' && name !== 'createBaseRoutes' && !here.includes(`import { ${name} }`)),
+    )
+    expect([...missing]).toEqual([])
   })
 })
 
