@@ -19,7 +19,8 @@ export function fetchExampleSource(directory, examples) {
   mkdirSync(directory, { recursive: true, mode: 0o755 })
   const failure = fetchUpstream(directory)
   const path = join(directory, 'source')
-  if (failure === null) return { path, name: 'bzip2 from source', artifact: 'bzip2', origin: "bzip2's upstream source, fetched and verified by apt" }
+  if (failure === null)
+    return { path, name: 'bzip2 from source', artifact: 'bzip2', origin: "bzip2's upstream source, fetched and verified by apt" }
   cpSync(join(examples, 'wordcount'), path, { recursive: true })
   return { path, name: 'wordcount from source', artifact: 'wordcount', origin: `examples/wordcount (${failure})` }
 }

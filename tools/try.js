@@ -1,8 +1,8 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, rmSync } from 'node:fs'
 import { connect } from 'node:net'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { fetchExampleSource } from './example-source.js'
 
@@ -36,14 +36,22 @@ function installWhatIsMissing() {
   if (process.platform !== 'linux' || !asRoot || !existsSync('/usr/bin/apt-get')) return
   if (existsSync('/usr/sbin/nft')) return
   say('installing nftables (the network of a job is its own)')
-  const result = spawnSync('sh', ['-c', 'apt-get -qq update && apt-get -qq install -y --no-install-recommends nftables'], { stdio: ['ignore', 'ignore', 'inherit'], env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }, timeout: 300_000 })
+  const result = spawnSync('sh', ['-c', 'apt-get -qq update && apt-get -qq install -y --no-install-recommends nftables'], {
+    stdio: ['ignore', 'ignore', 'inherit'],
+    env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
+    timeout: 300_000,
+  })
   if (result.status !== 0) say('nftables could not be installed: jobs run without a network of their own')
 }
 
 function buildDashboard() {
   if (existsSync(join(root, 'web/dist/index.html'))) return
   say('building the dashboard')
-  const result = spawnSync(process.execPath, [join(root, 'node_modules/vite/bin/vite.js'), 'build', '--logLevel', 'warn', '--config', join(root, 'web/vite.config.ts')], { stdio: ['ignore', 'inherit', 'inherit'], cwd: root })
+  const result = spawnSync(
+    process.execPath,
+    [join(root, 'node_modules/vite/bin/vite.js'), 'build', '--logLevel', 'warn', '--config', join(root, 'web/vite.config.ts')],
+    { stdio: ['ignore', 'inherit', 'inherit'], cwd: root },
+  )
   if (result.status !== 0) throw new Error('the dashboard could not be built; the lines above say why')
 }
 
@@ -55,7 +63,8 @@ async function waitUntilReady(url, child) {
   const deadline = Date.now() + readyDeadlineMs
   let last = 'nothing answers'
   while (Date.now() < deadline) {
-    if (child.exitCode !== null || child.signalCode !== null) throw new Error('cidery up ended before it was ready; the lines above say why')
+    if (child.exitCode !== null || child.signalCode !== null)
+      throw new Error('cidery up ended before it was ready; the lines above say why')
     try {
       const answer = await fetch(`${url}/readyz`, { signal: AbortSignal.timeout(2000) })
       if (answer.ok) return
@@ -94,7 +103,10 @@ async function main() {
   const listen = await freeAddress(values.listen)
   const url = `http://${listen}`
   const env = { ...process.env, CIDERY_STATE: values.state, CIDERY_URL: url }
-  const up = spawn(process.execPath, [cidery, 'up', '--state', values.state, '--listen', listen], { env, stdio: ['ignore', 'inherit', 'inherit'] })
+  const up = spawn(process.execPath, [cidery, 'up', '--state', values.state, '--listen', listen], {
+    env,
+    stdio: ['ignore', 'inherit', 'inherit'],
+  })
   const ended = new Promise((resolve) => up.once('exit', resolve))
   // Ctrl-C reaches both processes; this one stays until the other has put everything away.
   let leaving = false
@@ -129,7 +141,20 @@ async function buildExample(env) {
   const network = asRoot ? [] : ['--network', 'host']
   const artifacts = join(values.state, 'artifacts')
   rmSync(artifacts, { recursive: true, force: true })
-  const words = ['run', '--name', example.name, '--source', example.path, '--artifact', example.artifact, '--artifacts-dir', artifacts, ...network, '--', 'make']
+  const words = [
+    'run',
+    '--name',
+    example.name,
+    '--source',
+    example.path,
+    '--artifact',
+    example.artifact,
+    '--artifacts-dir',
+    artifacts,
+    ...network,
+    '--',
+    'make',
+  ]
   const run = spawn(process.execPath, [cidery, ...words], { env, stdio: ['ignore', 'inherit', 'inherit'] })
   const code = await new Promise((resolve) => run.once('exit', (status, signal) => resolve(status ?? (signal === 'SIGINT' ? 130 : 1))))
   rmSync(work, { recursive: true, force: true })

@@ -1,0 +1,167 @@
+import { spawnSync } from 'node:child_process'
+import { mkdir, readFile, readdir, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import { startPostgres } from '../store/postgres-server.ts'
+import { apiOf, type Api } from './api.ts'
+import { controllerOf, startCidery, temporaryDirectory, type ControllerAddress, type Running } from './processes.ts'
+import { waitFor } from './wait.ts'
+
+export interface FleetOptions {
+  readonly store: 'sqlite' | 'postgres'
+  /** Distinguishes this fleet's directories in failure messages. */
+  readonly name: string
+  readonly slots?: number
+}
+
+/** One controller and one agent as processes of their own, on loopback, with accounts and networks that no other run uses. */
+export interface Fleet {
+  readonly api: Api
+  readonly directory: string
+  readonly stateDir: string
+  /** First characters of the accounts that its jobs get. */
+  readonly prefix: string
+  address(): ControllerAddress
+  controller(): Running
+  agent(): Running
+  startController(): Promise<void>
+  startAgent(): Promise<void>
+  killController(): Promise<void>
+  killAgent(): Promise<void>
+  /** Both end gracefully. */
+  stop(): Promise<void>
+  /** What a fleet that ended left on the machine: accounts, processes, sandbox directories. Empty when all is well. */
+  residue(): Promise<readonly string[]>
+  remove(): Promise<void>
+}
+
+/** Each fleet of a machine has a number of its own, from which prefix, UIDs and network follow. */
+function ownPlace(): { readonly prefix: string; readonly uidRange: readonly [number, number]; readonly netRange: string } {
+  const number = process.pid % 200
+  const first = 700_000 + number * 1000
+  return { prefix: `e${number.toString(36)}x-`, uidRange: [first, first + 999], netRange: `198.19.${number}.0/24` }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer()
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const address = server.address()
+  await new Promise<void>((resolve) => server.close(() => resolve()))
+  if (address === null || typeof address === 'string') throw new Error('no port could be had')
+  return address.port
+}
+
+/** Starts a fleet and waits until its host takes jobs. */
+export async function startFleet(options: FleetOptions): Promise<Fleet> {
+  const directory = await temporaryDirectory(options.name)
+  const stateDir = join(directory.path, 'controller')
+  const agentDir = join(directory.path, 'agent')
+  const place = ownPlace()
+  const postgres = options.store === 'postgres' ? await startPostgres() : null
+  const port = await freePort()
+  // The same for every start: a supervisor of a job must find the way back through a restarted controller.
+  const env: Record<string, string> = { CIDERY_STATE: stateDir }
+  if (postgres !== null) env['CIDERY_STORE_URL'] = await postgres.createDatabase()
+  await mkdir(agentDir, { recursive: true, mode: 0o700 })
+  await writeFile(join(agentDir, 'agent.yaml'), JSON.stringify({ engines: { user: { ...place, slots: options.slots ?? 3 } } }), {
+    mode: 0o600,
+  })
+
+  let controller: Running
+  let agent: Running
+  let address: ControllerAddress
+  let enrolled = false
+  const api = apiOf(() => address)
+
+  async function startController(): Promise<void> {
+    controller = startCidery(['controller', 'run', '--state', stateDir, '--listen', `127.0.0.1:${port}`], {
+      env,
+      logFile: join(directory.path, 'controller.log'),
+    })
+    address = await controllerOf(stateDir, controller)
+  }
+  async function startAgent(): Promise<void> {
+    const own: Record<string, string> = { CIDERY_AGENT_STATE: agentDir }
+    if (!enrolled) {
+      const enrolment = await api.post<{ token: string }>('/enrolments', { name: 'host-1' })
+      own['CIDERY_ENROL_TOKEN'] = enrolment.token
+      enrolled = true
+    }
+    agent = startCidery(['agent', 'run', '--url', address.url, '--state', agentDir], {
+      env: own,
+      logFile: join(directory.path, 'agent.log'),
+    })
+  }
+  async function residue(): Promise<readonly string[]> {
+    const left: string[] = []
+    const accounts = (await readFile('/etc/passwd', 'utf8')).split('\n').filter((line) => line.startsWith(place.prefix))
+    left.push(...accounts.map((line) => `account ${line.split(':')[0] ?? ''}`))
+    const [firstUid, lastUid] = place.uidRange
+    const processes = spawnSync('ps', ['-eo', 'uid=,pid=,args='], { encoding: 'utf8' }).stdout.split('\n')
+    for (const line of processes) {
+      const uid = Number(line.trim().split(/\s+/)[0])
+      if ((uid >= firstUid && uid <= lastUid) || line.includes(directory.path)) left.push(`process ${line.trim()}`)
+    }
+    const namespaces = spawnSync('ip', ['netns', 'list'], { encoding: 'utf8' }).stdout
+    left.push(
+      ...namespaces
+        .split('\n')
+        .filter((line) => line.includes(place.prefix))
+        .map((line) => `network namespace ${line}`),
+    )
+    for (const folder of ['supervisors', 'engines/user/sandboxes']) {
+      const names = await readdir(join(agentDir, folder)).catch(() => [])
+      left.push(...names.map((name) => `${folder}/${name}`))
+    }
+    return left
+  }
+
+  const fleet: Fleet = {
+    api,
+    directory: directory.path,
+    stateDir,
+    prefix: place.prefix,
+    address: () => address,
+    controller: () => controller,
+    agent: () => agent,
+    startController,
+    startAgent,
+    killController: () => controller.kill(),
+    killAgent: () => agent.kill(),
+    async stop() {
+      await agent.stop()
+      await controller.stop()
+    },
+    residue,
+    async remove() {
+      await agent?.stop()
+      await controller?.stop()
+      await postgres?.stop()
+      await directory.remove()
+    },
+  }
+  try {
+    await startController()
+    await startAgent()
+    await hostReady(fleet)
+  } catch (error) {
+    const log = await readFile(join(directory.path, 'agent.log'), 'utf8').catch(() => '')
+    await fleet.remove()
+    throw new Error(`the fleet ${options.name} did not come up; its agent said:\n${log.slice(-2000)}`, { cause: error })
+  }
+  return fleet
+}
+
+/** Waits until the host proved by a boot that it can run jobs. */
+export async function hostReady(fleet: Pick<Fleet, 'api'>, name = 'host-1'): Promise<void> {
+  await waitFor(
+    `${name} to be ready`,
+    async () => {
+      const host = await fleet.api.get<{ state: string; facts: { readiness: readonly { boot: { ok: boolean } | null }[] } | null }>(
+        `/hosts/${name}`,
+      )
+      return host.state === 'up' && host.facts?.readiness.some((one) => one.boot?.ok === true) === true
+    },
+    120_000,
+  )
+}

@@ -1,0 +1,139 @@
+import { spawn, spawnSync } from 'node:child_process'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { checkout, controllerOf, launcher, runCidery, startCidery, temporaryDirectory, type Running } from './processes.ts'
+import { waitFor } from './wait.ts'
+
+const namespace = `cidery-e2e-${process.pid}`
+const outside = `ce${process.pid % 100_000}a`
+const inside = `ce${process.pid % 100_000}b`
+/** From the range that is kept for such tests (RFC 2544). */
+const octet = process.pid % 250
+const controllerIp = `198.18.${octet}.1`
+const hostIp = `198.18.${octet}.2`
+
+function ip(...words: readonly string[]): void {
+  const done = spawnSync('ip', words, { encoding: 'utf8' })
+  if (done.status !== 0) throw new Error(`ip ${words.join(' ')}: ${done.stderr}`)
+}
+
+describe('a second machine', () => {
+  let directory: Awaited<ReturnType<typeof temporaryDirectory>>
+  let controller: Running
+  let agent: ReturnType<typeof spawn> | undefined
+  let env: Record<string, string>
+
+  beforeAll(async () => {
+    directory = await temporaryDirectory('second-host')
+    ip('netns', 'add', namespace)
+    ip('link', 'add', outside, 'type', 'veth', 'peer', 'name', inside)
+    ip('link', 'set', inside, 'netns', namespace)
+    ip('addr', 'add', `${controllerIp}/30`, 'dev', outside)
+    ip('link', 'set', outside, 'up')
+    ip('netns', 'exec', namespace, 'ip', 'link', 'set', 'lo', 'up')
+    ip('netns', 'exec', namespace, 'ip', 'addr', 'add', `${hostIp}/30`, 'dev', inside)
+    ip('netns', 'exec', namespace, 'ip', 'link', 'set', inside, 'up')
+    ip('netns', 'exec', namespace, 'ip', 'route', 'add', 'default', 'via', controllerIp)
+    const state = join(directory.path, 'controller')
+    env = { CIDERY_STATE: state }
+    controller = startCidery(['controller', 'run', '--state', state, '--listen', `${controllerIp}:0`], {
+      env,
+      logFile: join(directory.path, 'controller.log'),
+    })
+    await controllerOf(state, controller)
+  }, 120_000)
+
+  afterAll(async () => {
+    agent?.kill('SIGTERM')
+    if (agent !== undefined && agent.exitCode === null) await new Promise((resolve) => agent?.once('exit', resolve))
+    await controller.stop()
+    spawnSync('ip', ['netns', 'del', namespace])
+    spawnSync('ip', ['link', 'del', outside])
+    await directory.remove()
+  }, 60_000)
+
+  it('joins over TLS by the line that host add prints, and runs a job', async () => {
+    const added = await runCidery(['host', 'add', '--name', 'second', '--output', 'json'], { env })
+    expect(added.stderr).not.toMatch(/✗/)
+    expect(added.code).toBe(0)
+    const { command, url, caFingerprint } = JSON.parse(added.stdout.toString()) as { command: string; url: string; caFingerprint: string }
+    expect(url).toMatch(/^https:/)
+    expect(command).toContain(caFingerprint)
+
+    // The printed line as it is, in a shell of the other machine; `npx cidery` is the checkout's own launcher there.
+    const agentState = join(directory.path, 'agent')
+    await mkdir(agentState, { mode: 0o700 })
+    const user = {
+      prefix: `s${octet.toString(36)}x-`,
+      uidRange: [960_000 + octet * 100, 960_099 + octet * 100],
+      netRange: '198.19.255.0/24',
+    }
+    await writeFile(join(agentState, 'agent.yaml'), JSON.stringify({ engines: { user } }), { mode: 0o600 })
+    const bin = join(directory.path, 'bin')
+    await mkdir(bin)
+    await writeFile(join(bin, 'npx'), `#!/bin/sh\nshift\nexec ${process.execPath} ${launcher} "$@"\n`, { mode: 0o755 })
+    const log = join(directory.path, 'agent.log')
+    agent = spawn('ip', ['netns', 'exec', namespace, 'sh', '-c', `${command} --state ${agentState} >${log} 2>&1`], {
+      cwd: checkout,
+      env: { PATH: `${bin}:${process.env['PATH'] ?? ''}`, HOME: directory.path },
+      stdio: 'ignore',
+    })
+    await waitFor(
+      'the second host to be ready',
+      async () => {
+        const shown = await runCidery(['host', 'show', 'second', '--output', 'json'], { env })
+        if (shown.code !== 0) throw new Error(shown.stderr + (await readFile(log, 'utf8').catch(() => '')).slice(-2000))
+        const host = JSON.parse(shown.stdout.toString()) as {
+          state: string
+          facts: { readiness: readonly { boot: { ok: boolean } | null }[] } | null
+        }
+        return host.state === 'up' && host.facts?.readiness.some((one) => one.boot?.ok === true) === true
+      },
+      120_000,
+    )
+
+    const run = await runCidery(['run', '--source', 'none', '--', 'sh', '-c', 'echo from the second machine; exit 3'], {
+      env,
+      deadlineMs: 120_000,
+    })
+    expect(run.stdout.toString()).toBe('from the second machine\n')
+    expect(run.code).toBe(3)
+  }, 300_000)
+
+  it('is refused when the line is used a second time, and when the pin is wrong', async () => {
+    const added = await runCidery(['host', 'add', '--name', 'third', '--output', 'json'], { env })
+    const { token, url, caFingerprint } = JSON.parse(added.stdout.toString()) as { token: string; url: string; caFingerprint: string }
+    const wrong = caFingerprint.replace(/^./, (digit) => (digit === '0' ? '1' : '0'))
+    const attempt = (pin: string, state: string) =>
+      spawnSync(
+        'ip',
+        [
+          'netns',
+          'exec',
+          namespace,
+          process.execPath,
+          launcher,
+          'agent',
+          'run',
+          '--url',
+          url,
+          '--ca-sha256',
+          pin,
+          '--state',
+          join(directory.path, state),
+        ],
+        {
+          encoding: 'utf8',
+          env: { PATH: process.env['PATH'] ?? '', HOME: directory.path, CIDERY_ENROL_TOKEN: token },
+          timeout: 20_000,
+        },
+      )
+    const pinned = attempt(wrong, 'wrong-pin')
+    expect(pinned.status).not.toBe(0)
+    const listed = JSON.parse((await runCidery(['host', 'ls', '--output', 'json'], { env })).stdout.toString()) as {
+      items: readonly { name: string }[]
+    }
+    expect(listed.items.map((host) => host.name)).toEqual(['second'])
+  }, 120_000)
+})
