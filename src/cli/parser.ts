@@ -22,7 +22,8 @@ export interface ParseOptions {
 }
 
 /** Reads a command line. Throws UsageError, with the nearest right word when something looks like a slip. */
-export function parse({ tree, args, loaded, columns }: ParseOptions): Parsed {
+export function parse(options: ParseOptions): Parsed {
+  const { tree, args, loaded, columns } = options
   const found: { parsed?: Parsed; help?: string } = {}
   const make = (name: string, help: string) => newCommand(name, (text) => void (found.help = text), help)
   const rootHelp = helpOfRoot(tree, columns)
@@ -48,7 +49,7 @@ export function parse({ tree, args, loaded, columns }: ParseOptions): Parsed {
   try {
     root.parse([...args], { from: 'user' })
   } catch (error) {
-    if (error instanceof CommanderError) return fromCommander(error, found.help ?? '')
+    if (error instanceof CommanderError) return fromCommander(error, { help: found.help ?? '', usage: usageLine(options) })
     throw error
   }
   return found.parsed ?? { kind: 'help', text: found.help ?? rootHelp }
@@ -69,11 +70,18 @@ function withVerbs({ entry, node }: NonNullable<ParseOptions['loaded']>, columns
   return group
 }
 
-function fromCommander(error: CommanderError, help: string): Parsed {
+function fromCommander(error: CommanderError, { help, usage }: { readonly help: string; readonly usage: string }): Parsed {
   if (error.code === 'commander.helpDisplayed') return { kind: 'help', text: help }
   if (error.code === 'commander.help') throw new UsageError('say which command', help)
   const [message = '', ...more] = error.message.replace(/^error: /, '').split('\n')
-  throw new UsageError(message, more.join(' ').replace(/^\((.*)\)$/, '$1') || undefined)
+  throw new UsageError(message, [more.join(' ').replace(/^\((.*)\)$/, '$1'), usage].filter((part) => part !== '').join('  '))
+}
+
+/** `usage: cidery job <command> [options]; cidery job --help shows more`. */
+function usageLine({ loaded }: ParseOptions): string {
+  const path = loaded === undefined ? 'cidery' : `cidery ${loaded.entry.name}`
+  const verb = loaded !== undefined && !isGroup(loaded.node) ? '[options]' : '<command> [options]'
+  return `(usage: ${path} ${verb}; ${path} --help shows more)`
 }
 
 function newCommand(name: string, keep: (text: string) => void, help: string): Command {

@@ -1,5 +1,6 @@
 import type { Cli, OutputFormat, Outside } from './cli.ts'
 import { outputFormats } from './cli.ts'
+import { nearest } from './client/nearest.ts'
 import { findEntry } from './declare.ts'
 import type { Entry } from './declare.ts'
 import { globalOptions, readFlags, viewOptions } from './options.ts'
@@ -10,15 +11,11 @@ import { Exit, UsageError } from './usage-error.ts'
 
 /** Reads the words of a command line, runs the command and resolves with the exit code; what went wrong is told on stderr. */
 export async function runProgram(outside: Outside, args: readonly string[]): Promise<number> {
-  if (args.length === 1 && (args[0] === '--version' || args[0] === '-V')) {
-    await outside.stdout.write(`cidery ${outside.version}\n`)
-    return 0
-  }
-  const entry = nounOf(args)
   const noColor = args.includes('--no-color')
   let running: { readonly notRunCode: boolean } = { notRunCode: false }
   try {
     const { parse } = await import('./parser.ts')
+    const entry = entryOf(nounOf(args))
     const loaded = entry === undefined ? undefined : { entry, node: await entry.load() }
     const parsed = parse({ tree, args, loaded, columns: Math.min(outside.stdout.columns, 100) })
     if (parsed.kind === 'version') await outside.stdout.write(`cidery ${outside.version}\n`)
@@ -39,7 +36,7 @@ export async function runProgram(outside: Outside, args: readonly string[]): Pro
 }
 
 /** The first word that is neither an option nor the value of one. */
-function nounOf(args: readonly string[]): Entry | undefined {
+function nounOf(args: readonly string[]): string | undefined {
   const withValue = new Set<string>()
   for (const { flags } of [...globalOptions, ...viewOptions]) {
     const { short, long, takesValue } = readFlags(flags)
@@ -48,9 +45,22 @@ function nounOf(args: readonly string[]): Entry | undefined {
   for (let index = 0; index < args.length; index += 1) {
     const word = args[index] ?? ''
     if (withValue.has(word)) index += 1
-    else if (!word.startsWith('-')) return findEntry(tree, word)
+    else if (!word.startsWith('-')) return word
   }
   return undefined
+}
+
+/** The command of a word; undefined when there is no word. Throws UsageError with the nearest command for one that is none. */
+function entryOf(word: string | undefined): Entry | undefined {
+  if (word === undefined) return undefined
+  const entry = findEntry(tree, word)
+  if (entry !== undefined) return entry
+  const names = tree.filter(({ hidden }) => hidden !== true).flatMap(({ name, aliases }) => [name, ...(aliases ?? [])])
+  const near = nearest(word, names)
+  throw new UsageError(
+    `unknown command '${word}'`,
+    `${near === undefined ? '' : `Did you mean ${near}?  `}(usage: cidery <command> [options]; cidery --help shows more)`,
+  )
 }
 
 function withSettings(outside: Outside, options: Readonly<Record<string, unknown>>): Cli {

@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs'
 import { homedir, tmpdir } from 'node:os'
 import type { Outside } from '../cli/cli.ts'
 import { createSystemClock } from '../drivers/clocks/system-clock.ts'
@@ -6,6 +5,7 @@ import { createSystemTimers } from '../drivers/clocks/system-timers.ts'
 import { createSystemRandom } from '../drivers/randoms/system-random.ts'
 import { inOf, outOf } from './cli-streams.ts'
 import { nodeTransport } from './cli-transport.ts'
+import { packageVersion } from './package-version.ts'
 
 /** Everything that the command line touches, as this machine and process have it. */
 export function nodeOutside(): Outside {
@@ -39,9 +39,4 @@ function forcedColumns(value: string | undefined): number | undefined {
   if (value === undefined || value === '' || value === '0') return undefined
   const columns = Number(value)
   return Number.isInteger(columns) && columns > 20 ? columns : 80
-}
-
-function packageVersion(): string {
-  const manifest = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }
-  return manifest.version
 }

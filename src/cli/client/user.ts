@@ -1,7 +1,7 @@
 import { CideryError } from '../../model/errors.ts'
 import type { Api } from './api.ts'
+import { nearest } from './nearest.ts'
 import { listAll } from './pages.ts'
-import { nearest } from './suggest.ts'
 import type { UserView } from './views.ts'
 
 /** Finds a user by name. Throws NOT_FOUND with the nearest name that there is. */

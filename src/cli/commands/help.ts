@@ -1,4 +1,4 @@
-import { nearest } from '../client/suggest.ts'
+import { nearest } from '../client/nearest.ts'
 import { command, exitCodes, findEntry, isGroup } from '../declare.ts'
 import type { Entry } from '../declare.ts'
 import { helpOfCommand, helpOfGroup, helpOfRoot } from '../help/format.ts'

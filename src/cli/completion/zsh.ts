@@ -13,8 +13,8 @@ ${posixTables(tree)}
 ${posixWalk}
 _cidery_offer() {
   case "$1" in
-    =*) compadd -- \${=1#=} ;;
-    @*) compadd -- \${(f)"$("$_cidery_program" __complete "\${1#@}" 2>/dev/null)"} ;;
+    '='*) compadd -- \${=\${1#=}} ;;
+    '@'*) compadd -- \${(f)"$("$_cidery_program" __complete "\${1#@}" 2>/dev/null)"} ;;
     directory) _files -/ ;;
     file) _files ;;
   esac

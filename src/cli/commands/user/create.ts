@@ -12,6 +12,7 @@ interface CreateOptions {
 
 export const create = command<CreateOptions>({
   name: 'create',
+  aliases: ['add'],
   summary: 'add a person; the password is asked for, or read from standard input',
   examples: [
     ['cidery user create alice --role operator', 'asks for the password'],
