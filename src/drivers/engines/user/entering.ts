@@ -7,9 +7,34 @@ const shellsOwn = ['PWD', 'OLDPWD', 'SHLVL', '_'] as const
 /** Prefix of the variables that carry a job's environment through programs that run as root. */
 const carrier = 'CIDERY_ENV_'
 
-/** The environment of a command, one carrier variable each: `CIDERY_ENV_0=NAME=value`. */
+/** A carrier's name makes its word longer than the variable it carries; Linux takes 128 KiB per word, so long values come in pieces. */
+const longestPiece = 30_000
+
+/**
+ * The environment of a command, one carrier variable each: `CIDERY_ENV_0=NAME=value`, and for what does not fit in one,
+ * `CIDERY_ENV_0_1=…` and so on.
+ */
 export function carryEnvironment(env: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
-  return Object.fromEntries(Object.entries(env).map(([name, value], index) => [`${carrier}${index}`, `${name}=${value}`]))
+  const carried: Record<string, string> = {}
+  Object.entries(env).forEach(([name, value], index) => {
+    const [first = '', ...rest] = piecesOf(`${name}=${value}`)
+    carried[`${carrier}${index}`] = first
+    rest.forEach((piece, at) => (carried[`${carrier}${index}_${at + 1}`] = piece))
+  })
+  return carried
+}
+
+/** Cuts between characters, never inside one. */
+function piecesOf(text: string): readonly string[] {
+  if (text.length <= longestPiece) return [text]
+  const pieces: string[] = []
+  for (let start = 0; start < text.length;) {
+    const end = start + longestPiece
+    const splitsPair = /[\uD800-\uDBFF]/.test(text.charAt(end - 1))
+    pieces.push(text.slice(start, splitsPair ? end - 1 : end))
+    start = splitsPair ? end - 1 : end
+  }
+  return pieces
 }
 
 /** One word for /bin/sh. */

@@ -83,7 +83,7 @@ exec "$@"
 
 /**
  * Last step before the command, already as the job's user: goes to its directory and unpacks the environment, which came as
- * CIDERY_ENV_0=NAME=value … so that no variable of the job (LD_PRELOAD, PATH, …) ever reached a program that ran as root.
+ * CIDERY_ENV_0=NAME=value (and CIDERY_ENV_0_1=rest of it …) so that no variable of the job (LD_PRELOAD, PATH, …) ever reached a program that ran as root.
  */
 export const enterScript = `cd -- "$1" || exit 125
 _cidery_count=$2 _cidery_i=0
@@ -92,6 +92,12 @@ unset PWD OLDPWD
 while [ "$_cidery_i" -lt "$_cidery_count" ]; do
   eval "_cidery_v=\\$CIDERY_ENV_$_cidery_i"
   unset "CIDERY_ENV_$_cidery_i"
+  _cidery_j=1
+  while eval "[ -n \\"\\\${CIDERY_ENV_\${_cidery_i}_$_cidery_j+set}\\" ]"; do
+    eval "_cidery_v=\\$_cidery_v\\$CIDERY_ENV_\${_cidery_i}_$_cidery_j"
+    unset "CIDERY_ENV_\${_cidery_i}_$_cidery_j"
+    _cidery_j=$((_cidery_j + 1))
+  done
   command export "$_cidery_v" || :
   _cidery_i=$((_cidery_i + 1))
 done 2>/dev/null
