@@ -113,6 +113,7 @@ export async function startAgentLoop(ports: AgentPorts, options: AgentLoopOption
     settings: () => settings,
     silentMs: () => clock.steady() - lastContact,
     operating: () => operations.busy(),
+    stopping,
     onChange: wake,
   })
   const readiness = readinessBoard({
@@ -298,7 +299,7 @@ export async function startAgentLoop(ports: AgentPorts, options: AgentLoopOption
       if (!stopping.aborted) log.error('a part of the agent broke; the agent stops', { error: messageOf(error) })
       if (!stopping.aborted) finish('restart')
     }
-    await Promise.allSettled([...parts, attempts.settled(), operations.settled(), streams.settled()])
+    await Promise.allSettled([...parts, answering, attempts.settled(), operations.settled(), streams.settled()])
     return end
   }
 

@@ -50,6 +50,8 @@ export interface Attempt {
   /** The values of its secrets; kept in memory only, and fetched again by an agent that was restarted. */
   secrets(): Promise<Readonly<Record<string, string>>>
   report(): AttemptReport
+  /** Resolves when all that was begun to be written is written. */
+  written(): Promise<void>
 }
 
 const mostNotes = 50
@@ -67,6 +69,8 @@ export function holdAttempt(first: AttemptRecord, around: AttemptSurroundings): 
 
   /** Writes one after another, so that the journal never goes back to an older record. */
   async function save(next: AttemptRecord): Promise<void> {
+    // What is still under way in an agent that stopped must not write over the record of the next one.
+    around.stopping.throwIfAborted()
     record = next
     const written = writing.then(() => journal.put('attempt', next.id, next))
     writing = written.catch(() => {
@@ -118,6 +122,7 @@ export function holdAttempt(first: AttemptRecord, around: AttemptSurroundings): 
       return secrets
     },
     report: () => reportOf(record),
+    written: () => writing,
   }
 }
 

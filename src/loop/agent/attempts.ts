@@ -48,7 +48,7 @@ export interface AttemptBoard {
 }
 
 export function attemptBoard(around: AttemptSurroundings): AttemptBoard {
-  const { clock, journal, supervisors, log, timers } = around.ports
+  const { clock, journal, supervisors, log } = around.ports
   const held = new Map<string, Held>()
   const running = new Set<Promise<void>>()
   /** Ids that were forgotten after their end was acknowledged; a late, doubled answer must not start them again. Bounded. */
@@ -249,7 +249,8 @@ export function attemptBoard(around: AttemptSurroundings): AttemptBoard {
     find: (id) => held.get(id)?.attempt.record(),
 
     async settled() {
-      while (running.size > 0) await Promise.race([Promise.all(running), timers.sleep(10 * second)])
+      await Promise.all(running)
+      await Promise.all([...held.values()].map(({ attempt }) => attempt.written()))
     },
   }
 }

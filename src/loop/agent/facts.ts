@@ -1,4 +1,4 @@
-import { withDeadline } from '../../act/agent/deadline.ts'
+import { orAborted, withDeadline } from '../../act/agent/deadline.ts'
 import { messageOf } from '../../act/agent/outcome.ts'
 import type { EngineFacts, HostFacts } from '../../model/host.ts'
 import { minute, second } from '../../model/instant.ts'
@@ -54,9 +54,10 @@ export function factsBoard(options: FactsBoardOptions): FactsBoard {
         clockSkewMs: options.clockSkewMs(),
         before: latest,
       })
-      latest = await withDeadline(ports.timers, looking, { ms: limit, what: 'looking at the host' })
+      latest = await orAborted(withDeadline(ports.timers, looking, { ms: limit, what: 'looking at the host' }), stopping)
       if (news() !== null) options.onChange()
     } catch (error) {
+      if (stopping.aborted) return
       ports.log.warn('the host could not be looked at', { error: messageOf(error) })
     }
   }

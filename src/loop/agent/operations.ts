@@ -1,4 +1,5 @@
 import { carryOutOperation } from '../../act/agent/carry-out-operation.ts'
+import { orAborted } from '../../act/agent/deadline.ts'
 import { OperationRecord, isOver, moved, newOperationRecord } from '../../act/agent/operation.ts'
 import type { OperationChange, OperationSurroundings, OperationTask } from '../../act/agent/operation.ts'
 import { messageOf } from '../../act/agent/outcome.ts'
@@ -48,6 +49,8 @@ export function operationBoard(around: OperationBoardOptions): OperationBoard {
   let writing: Promise<void> = Promise.resolve()
 
   async function save(entry: Held, record: OperationRecord): Promise<void> {
+    // What is still under way in an agent that stopped must not write over the record of the next one.
+    stopping.throwIfAborted()
     entry.record = record
     const written = writing.then(() => journal.put('operation', record.id, record))
     writing = written.catch(() => {
@@ -70,7 +73,7 @@ export function operationBoard(around: OperationBoardOptions): OperationBoard {
       kill: entry.kill.signal,
       heard: () => heard(entry),
     }
-    const work = carryOutOperation(task)
+    const work = orAborted(carryOutOperation(task), stopping)
       .catch((error: unknown) => {
         if (!stopping.aborted) log.error('an operation broke off', { operation: entry.record.id, error: messageOf(error) })
       })
@@ -224,7 +227,8 @@ export function operationBoard(around: OperationBoardOptions): OperationBoard {
     busy: () => current() !== undefined,
 
     async settled() {
-      while (running.size > 0) await Promise.race([Promise.all(running), timers.sleep(10 * second)])
+      await Promise.all(running)
+      await writing
     },
   }
 }

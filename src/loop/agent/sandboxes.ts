@@ -32,6 +32,7 @@ export interface SandboxBoardOptions {
   /** Whether an operation is under way: what it makes may not be listed yet. */
   readonly operating: () => boolean
   readonly onChange: () => void
+  readonly stopping: AbortSignal
 }
 
 /** Sandboxes that people made on this host. */
@@ -64,6 +65,7 @@ export function sandboxBoard(options: SandboxBoardOptions): SandboxBoard {
   let wanted: ReadonlySet<string> | null = null
 
   async function keep(id: string, record: SandboxRecord): Promise<void> {
+    options.stopping.throwIfAborted()
     records.set(id, record)
     await journal.put('sandbox', id, record)
     options.onChange()
