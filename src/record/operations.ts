@@ -242,17 +242,18 @@ export async function recordOperationReport(
   const row = await findOperationRow(tx.db, report.id)
   if (row === undefined || row.host_id !== hostId || row.ended_at !== null || report.revision <= operationRevision(row)) return acknowledged
   const before = operationOf(row)
-  const to = nextState(before.state, report)
+  const moves = movesFor(before.state, report)
+  const changed = moves.reduce((operation, to): Operation => Object.assign({}, operation, moved(tx, operation, to)), before)
   const change: Partial<Operation> = {
-    ...(to === null ? {} : moved(tx, before, to)),
+    ...changed,
     exitCode: report.exitCode,
     pid: report.pid,
     outputTail: report.outputTail.slice(-outputLimit),
     reason: report.rejected === null ? report.reason : rejection(report.rejected),
     completedAt: report.state === 'SUCCESS' ? (before.completedAt ?? tx.now) : before.completedAt,
   }
-  const after = await saveOperation(tx, before, { change, revision: report.revision, quiet: to === null || !isTerminalOperation(to) })
-  if (after !== null && to !== null) noteMove(tx, after, after.reason)
+  const after = await saveOperation(tx, before, { change, revision: report.revision, quiet: !isTerminalOperation(changed.state) })
+  if (after !== null) for (const state of moves) noteMove(tx, { ...after, state }, after.reason)
   return acknowledged
 }
 
@@ -260,12 +261,27 @@ function rejection(by: NonNullable<OperationReport['rejected']>): string {
   return `the host runs ${by.kind} (${by.by}${by.pid === null ? '' : `, pid ${by.pid}`})`
 }
 
-/** Null: the report brings no move, or one that the table does not allow from here (it came late). */
-function nextState(from: OperationState, report: OperationReport): OperationState | null {
-  if (report.rejected !== null) return from === 'VALIDATING' ? 'BLOCKED' : null
-  if (report.state === from || report.state === 'SUCCESS') return null
+/** States that a host may pass through faster than its reports arrive. */
+const passed = [['EXECUTING'], ['KILLING'], ['EXECUTING', 'KILLING']] as const satisfies readonly (readonly OperationState[])[]
+
+/**
+ * The moves that a report brings, along the table: what was passed through between two reports is made up for, so that a short operation and a quick kill
+ * end as well as slow ones. Empty: the report brings no move, or came late. A success moves no further than EXECUTING: facts have to prove it.
+ */
+export function movesFor(from: OperationState, report: Pick<OperationReport, 'state' | 'rejected'>): readonly OperationState[] {
+  if (report.rejected !== null) return from === 'VALIDATING' ? ['BLOCKED'] : []
+  if (report.state === from) return []
+  if (report.state === 'SUCCESS') return canMove(from, 'EXECUTING') ? ['EXECUTING'] : []
+  for (const between of [[], ...passed]) {
+    const moves = [...between, report.state]
+    if (moves.every((to, at) => canMove(moves[at - 1] ?? from, to))) return moves
+  }
+  return []
+}
+
+function canMove(from: OperationState, to: OperationState): boolean {
   const allowed: readonly OperationState[] = operationTransitions[from]
-  return allowed.includes(report.state) ? report.state : null
+  return allowed.includes(to)
 }
 
 /** Whether an operation waits for facts that are newer than its end. */

@@ -11,6 +11,7 @@ import { fakeSupervisors, type FakeSupervisors, type Program } from '../doubles/
 import { inProcessLink } from '../doubles/in-process-link.ts'
 import { memoryJournal, testIdentity } from '../doubles/memory-journal.ts'
 import { seededIds, seededRandom } from '../doubles/seeded-random.ts'
+import { the } from '../doubles/the.ts'
 
 interface Host {
   readonly engine: FakeEngine
@@ -98,7 +99,7 @@ async function submitAll(fleet: Fleet, count: number, runsMs: number): Promise<r
 async function logOf(fleet: Fleet, jobId: string): Promise<string> {
   const [attempt] = await fleet.attempts(jobId)
   const parts: Buffer[] = []
-  for await (const part of fleet.blobs.read(`logs/${attempt!.id}`, 0) as AsyncIterable<Buffer>) parts.push(part)
+  for await (const part of fleet.blobs.read(`logs/${the(attempt).id}`, 0) as AsyncIterable<Buffer>) parts.push(part)
   return Buffer.concat(parts).toString()
 }
 
@@ -110,7 +111,7 @@ describe('the controller loop and the agent loop together, in virtual time', () 
     const jobs = await submitAll(fleet, 12, 3000)
     for (const [code, { id }] of jobs.entries()) {
       expect((await fleet.ended(id, 300_000)).outcome).toEqual({ kind: 'exited', code })
-      await fleet.until(async () => (await fleet.attempts(id))[0]?.logComplete === true)
+      await fleet.until(async () => (await fleet.attempts(id)).some(({ logComplete }) => logComplete))
       expect(await logOf(fleet, id)).toBe(`began ${code}\nended ${code}\n`)
     }
     await fleet.time.advance(30_000)
@@ -126,13 +127,13 @@ describe('the controller loop and the agent loop together, in virtual time', () 
     const hosts = [await addHost(first, 'mini-1', work), await addHost(first, 'mini-2', work)]
     for (const host of hosts) await host.startAgent()
     const jobs = await submitAll(first, 6, 120_000)
-    await first.until(async () => (await first.job(jobs[5]!.id)).state === 'running', 120_000)
+    await first.until(async () => (await first.job(the(jobs[5]).id)).state === 'running', 120_000)
     const before = await Promise.all(jobs.map(({ id }) => first.job(id)))
 
-    await hosts[0]!.killAgent()
+    await the(hosts[0]).killAgent()
     // What the controller knows does not go with the agent.
     expect(await Promise.all(jobs.map(({ id }) => first.job(id)))).toEqual(before)
-    await hosts[0]!.startAgent()
+    await the(hosts[0]).startAgent()
 
     await first.crash()
     await first.time.advance(20_000)
@@ -161,7 +162,7 @@ describe('the controller loop and the agent loop together, in virtual time', () 
     // Each that waits says why.
     const reasons = fleet.core.loop.plan().waiting.filter(({ subject }) => subject.startsWith('class/'))
     expect(reasons.length).toBeGreaterThan(0)
-    const first = jobs[0]!
+    const first = the(jobs[0])
     const at = fleet.time.elapsed()
     await fleet.cancel(first.id)
     expect((await fleet.ended(first.id, 30_000)).outcome).toMatchObject({ kind: 'cancelled' })

@@ -3,6 +3,7 @@ import type { Job, Outcome } from '../../src/model/job.ts'
 import { readLog } from '../../src/serve/logs.ts'
 import { startFleet, type Fleet, type FleetOptions } from '../doubles/controller-fleet.ts'
 import type { Script } from '../doubles/simulated-agent.ts'
+import { the } from '../doubles/the.ts'
 
 let running: Fleet[] = []
 
@@ -65,7 +66,7 @@ describe('the life of a job', () => {
     const [attempt, ...others] = await fleet.attempts(job.id)
     expect(others).toEqual([])
     expect(attempt).toMatchObject({ number: 1, state: 'ended', logComplete: true, logBytes: 12 })
-    expect(await logText(fleet, attempt!.id)).toBe('hello\nworld\n')
+    expect(await logText(fleet, the(attempt).id)).toBe('hello\nworld\n')
     expect(await kindsOf(fleet, job.id)).toEqual(['job.submitted', 'job.assigned', 'job.running', 'attempt.ended', 'job.ended'])
   })
 
@@ -126,17 +127,15 @@ describe('the life of a job', () => {
     expect(done).toMatchObject({ outcome: broken, infrastructureFailures: 3, attempts: 3 })
     expect(await kindsOf(fleet, job.id)).toEqual([
       'job.submitted',
-      ...[
-        'job.assigned',
-        'attempt.ended',
-        'job.retried',
-        'job.assigned',
-        'attempt.ended',
-        'job.retried',
-        'job.assigned',
-        'attempt.ended',
-        'job.ended',
-      ],
+      'job.assigned',
+      'attempt.ended',
+      'job.retried',
+      'job.assigned',
+      'attempt.ended',
+      'job.retried',
+      'job.assigned',
+      'attempt.ended',
+      'job.ended',
     ])
   })
 
@@ -163,7 +162,7 @@ describe('a host that goes away with a job', () => {
     await fleet.until(async () => (await fleet.job(job.id)).state === 'running')
     const [first] = await fleet.attempts(job.id)
     const lastWord = fleet.time.clock.now()
-    const report = lost.attempts.get(first!.id)!
+    const report = the(lost.attempts.get(the(first).id))
     lost.kill()
     await fleet.agent('mini-2', { script: well })
     await fleet.until(async () => (await fleet.host('mini-1')).state === 'lost', 200_000)
@@ -173,9 +172,9 @@ describe('a host that goes away with a job', () => {
     const [before, after] = await fleet.attempts(job.id)
     expect(before).toMatchObject({ state: 'ended', outcome: { kind: 'infrastructure', code: 'LEASE_EXPIRED' } })
     // The lease, a tenth more, and a minute: only then may there be a second attempt.
-    expect(after!.times.assigned! - lastWord).toBeGreaterThanOrEqual(120_000 * 1.1 + 60_000 - 10_000)
+    expect(the(the(after).times.assigned) - lastWord).toBeGreaterThanOrEqual(120_000 * 1.1 + 60_000 - 10_000)
 
-    const link = fleet.link(before!.hostId)
+    const link = fleet.link(the(before).hostId)
     const late = { ...report, revision: report.revision + 1, state: 'ended', outcome: { kind: 'exited', code: 99 } } as const
     const answer = await link.sync(
       {
@@ -193,7 +192,7 @@ describe('a host that goes away with a job', () => {
       },
       new AbortController().signal,
     )
-    expect(answer.acknowledged.attempts).toEqual([{ id: before!.id, revision: late.revision, ended: true }])
+    expect(answer.acknowledged.attempts).toEqual([{ id: the(before).id, revision: late.revision, ended: true }])
     expect(await fleet.job(job.id)).toEqual(done)
     const refused = (await fleet.events()).filter(({ kind }) => kind === 'attempt.refused')
     expect(refused).toEqual([{ kind: 'attempt.refused', subject: `job/${job.id}` }])
@@ -272,7 +271,7 @@ describe('a controller that dies', () => {
     const agents = [await first.agent('mini-1', { script }), await first.agent('mini-2', { script })]
     const jobs: Job[] = []
     for (let code = 0; code < 6; code += 1) jobs.push(await first.submit({ command: ['exit', String(code)] }))
-    await first.until(async () => (await first.job(jobs[5]!.id)).state === 'running')
+    await first.until(async () => (await first.job(the(jobs[5]).id)).state === 'running')
     await first.crash()
     await first.time.advance(5000)
     const second = await startFleet({ time: first.time, store: first.store, blobs: first.blobs, board: first.board, seed: 2 })

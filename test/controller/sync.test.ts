@@ -30,9 +30,7 @@ function request(change: Partial<SyncRequest> = {}): SyncRequest {
   }
 }
 
-async function joined(
-  name: string,
-): Promise<{
+async function joined(name: string): Promise<{
   readonly hostId: HostId
   readonly answer: SyncResponse
   sync(change?: Partial<SyncRequest>, signal?: AbortSignal): Promise<SyncResponse>
@@ -171,7 +169,7 @@ describe('sync', () => {
     await expect(host.sync({ instanceId: 'two' })).rejects.toMatchObject({ code: 'AGENT_LOCKED', details: { holder: 'one' } })
     expect(fleet.log.lines.map(({ message }) => message)).toContain('a second agent speaks for a host')
     first.abort()
-    await expect(poll).rejects.toThrow()
+    await expect(poll).rejects.toThrow('went away')
     expect((await host.sync({ instanceId: 'two' })).desired).not.toBeNull()
   })
 
@@ -235,7 +233,7 @@ describe('sync', () => {
     await fleet.time.settle()
     await expect(ask(await fleet.enrol('mini-2'))).rejects.toMatchObject({ code: 'UNAVAILABLE' })
     gone.abort()
-    await expect(parked).rejects.toThrow()
+    await expect(parked).rejects.toThrow('went away')
     handler.close()
   })
 

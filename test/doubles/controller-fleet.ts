@@ -152,7 +152,8 @@ export async function startFleet(options: FleetOptions = {}): Promise<Fleet> {
       await time.settle()
       if (await condition()) return
       if (time.elapsed() >= end) throw new Error(`not so within ${limitMs} ms of virtual time: ${condition.toString()}`)
-      await time.advance(Math.min(100, end - time.elapsed()))
+      // Long waits are looked at in longer steps: each look costs real time.
+      await time.advance(Math.min(Math.max(100, limitMs / 300), end - time.elapsed()))
     }
   }
 

@@ -262,7 +262,10 @@ export function simulatedAgent(options: SimulatedAgentOptions): SimulatedAgent {
   async function run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       try {
-        await exchange(wantFacts ? 0 : (options.pollMs ?? 25_000))
+        const pollMs = wantFacts ? 0 : (options.pollMs ?? 25_000)
+        await exchange(pollMs)
+        // Facts are asked for again until they are newer than what they shall prove: time has to pass.
+        if (pollMs === 0) await timers.sleep(5, signal)
       } catch (error) {
         if (signal.aborted) return
         errors.push(error)
