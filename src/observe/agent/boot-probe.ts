@@ -37,7 +37,8 @@ export async function proveBoot(ports: Pick<AgentPorts, 'clock' | 'log'>, probe:
     await engine.stop(id, 0)
     await engine.destroy(id)
   } catch (error) {
-    proof = { ok: false, at: ports.clock.now(), reason: `the probe could not be removed: ${textOf(error)}`.slice(0, 500) }
+    // What failed first is the cause; a sandbox that was never made cannot be removed either.
+    if (proof.ok) proof = { ok: false, at: ports.clock.now(), reason: `the probe could not be removed: ${textOf(error)}`.slice(0, 500) }
   }
   if (!proof.ok) ports.log.warn('a boot probe failed', { engine: engine.name, image, reason: proof.reason })
   return proof
