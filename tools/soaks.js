@@ -15,4 +15,13 @@ export const soaks = [
     chunk: 10,
     minutes: 10,
   },
+  ...['sqlite', 'postgres'].map((store) => ({
+    name: `kills-${store}`,
+    title: `no accepted job is lost or runs twice when controller and agent are killed, on ${store}`,
+    command: ['node', 'test/soak/kills.ts', '--store', store],
+    rounds: 100,
+    share: 4,
+    chunk: 10,
+    minutes: 15,
+  })),
 ]
