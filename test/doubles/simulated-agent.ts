@@ -18,7 +18,7 @@ export type Script = (attempt: ScriptedAttempt) => Promise<Outcome>
 
 export interface ScriptedAttempt {
   readonly desired: DesiredAttempt
-  readonly reach: (state: AttemptState) => void
+  readonly reach: (state: AttemptState | 'sourceReady') => void
   readonly write: (text: string | Uint8Array) => Promise<void>
   readonly sleep: (ms: number) => Promise<void>
   /** Resolves when the controller wants it cancelled, with by whom. */
@@ -211,7 +211,7 @@ export function simulatedAgent(options: SimulatedAgentOptions): SimulatedAgent {
     const script = options.script ?? (async () => ({ kind: 'exited', code: 0 }) as const)
     void script({
       desired,
-      reach: (state) => say({ state, times: { ...entry.report.times, [state]: clock.now() } }),
+      reach: (state) => say({ ...(state === 'sourceReady' ? {} : { state }), times: { ...entry.report.times, [state]: clock.now() } }),
       write: async (text) => {
         const bytes = typeof text === 'string' ? new TextEncoder().encode(text) : text
         await link.appendLog(desired.id, entry.logBytes, bytes)
