@@ -1,7 +1,6 @@
-import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
+import { Validator } from '@seriousme/openapi-schema-validator'
 import { afterEach, describe, expect, it } from 'vitest'
-import { parse } from 'yaml'
 import { fixture } from './access-fixture.ts'
 import type { Fixture } from './access-fixture.ts'
 
@@ -58,14 +57,9 @@ function operations(document: Document): readonly (readonly [string, Operation])
 describe('the description of the API', () => {
   it('is a valid OpenAPI 3.1 document by the schema of the OpenAPI project', async () => {
     const { document } = await describeIt()
-    // The one dynamic reference of that schema is for other dialects to hook in; it means the schema's own definition here.
-    const text = readFileSync(new URL('./fixtures/openapi-3.1.schema.yaml', import.meta.url), 'utf8').replaceAll(
-      "$dynamicRef: '#meta'",
-      "$ref: '#/$defs/schema'",
-    )
-    const validate = createAjv().compile(parse(text))
-    validate(document)
-    expect(validate.errors ?? []).toEqual([])
+    const result = await new Validator().validate(document as unknown as Record<string, unknown>)
+    expect(result.errors ?? []).toEqual([])
+    expect(result.valid).toBe(true)
   })
 
   it('uses only JSON Schemas that compile, with references that lead somewhere', async () => {
