@@ -4,6 +4,7 @@ import { isTerminalOperation } from '../operation-states.ts'
 import type { Progress } from '../render/progress.ts'
 import { cleanLines } from '../render/text.ts'
 import type { Api } from './api.ts'
+import { whileBusy } from './busy.ts'
 import { withSuggestion } from './suggest.ts'
 import type { HostView, OperationView } from './views.ts'
 
@@ -19,13 +20,15 @@ export function readHost(api: Api, name: string): Promise<HostView> {
 }
 
 /** Asks a host for an operation. Throws HOST_LOST and OPERATION_RUNNING with what to do about it. */
-export async function startOperation(api: Api, { host, request, queueIfLost }: OperationAsk): Promise<OperationView> {
+export async function startOperation(
+  cli: Pick<Cli, 'clock' | 'timers'>,
+  api: Api,
+  { host, request, queueIfLost }: OperationAsk,
+): Promise<OperationView> {
   const { id } = await readHost(api, host)
   try {
-    return await api.call<OperationView>('POST', `/hosts/${id}/operations`, {
-      body: { request, queueIfLost: queueIfLost === true },
-      idempotencyKey: api.newKey(),
-    })
+    const body = { request, queueIfLost: queueIfLost === true }
+    return await whileBusy(cli, () => api.call<OperationView>('POST', `/hosts/${id}/operations`, { body, idempotencyKey: api.newKey() }))
   } catch (error) {
     if (error instanceof CideryError && error.code === 'HOST_LOST') {
       throw new CideryError('HOST_LOST', error.message, {

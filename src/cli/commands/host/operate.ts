@@ -27,7 +27,7 @@ export interface Operate {
 /** Asks for an operation, shows its output and resolves with it when it ended; at once with `--detach`. */
 export async function operate(cli: Cli, { host, request, options }: Operate): Promise<OperationView> {
   const api = await openApi(cli)
-  const operation = await startOperation(api, { host, request, queueIfLost: options.queueIfLost })
+  const operation = await startOperation(cli, api, { host, request, queueIfLost: options.queueIfLost })
   if (options.detach === true) return operation
   const progress = makeProgress(cli)
   const plain = cli.settings.output === 'table' || cli.settings.output === 'wide'

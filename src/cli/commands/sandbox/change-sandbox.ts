@@ -2,6 +2,7 @@ import { CideryError } from '../../../model/errors.ts'
 import type { Cli } from '../../cli.ts'
 import { openApi } from '../../client/api.ts'
 import type { Api } from '../../client/api.ts'
+import { whileBusy } from '../../client/busy.ts'
 import { awaitSandbox, readSandbox } from '../../client/sandbox.ts'
 import type { SandboxView } from '../../client/views.ts'
 import { exitCodes } from '../../declare.ts'
@@ -15,17 +16,18 @@ export const changeDeadlineMs = 16 * 60_000
 
 /** Asks for a change and tolerates that it is so already: the same command twice is no error. */
 export async function askSandbox(
-  api: Api,
-  sandbox: SandboxView,
-  { verb, done }: { readonly verb: string; readonly done: SandboxView['state'] },
+  cli: Cli,
+  { api, sandbox }: { readonly api: Api; readonly sandbox: SandboxView },
+  { verb, done }: { readonly verb: 'start' | 'stop'; readonly done: SandboxView['state'] },
 ): Promise<SandboxView> {
   if (sandbox.state === done) return sandbox
   try {
-    return await api.call<SandboxView>('POST', `/sandboxes/${sandbox.id}/${verb}`, { body: {}, ifMatch: sandbox.generation })
+    return await whileBusy(cli, () => api.call<SandboxView>('POST', `/sandboxes/${sandbox.id}/${verb}`, { body: {} }))
   } catch (error) {
-    if (!(error instanceof CideryError) || error.code !== 'STALE_GENERATION') throw error
+    if (!(error instanceof CideryError) || error.code !== 'CONFLICT') throw error
     const now = await readSandbox(api, sandbox.id)
-    return now.state === done ? now : api.call<SandboxView>('POST', `/sandboxes/${now.id}/${verb}`, { body: {}, ifMatch: now.generation })
+    if (now.state === done) return now
+    throw error
   }
 }
 
@@ -37,7 +39,7 @@ export async function changeSandbox(
 ): Promise<number> {
   const api = await openApi(cli)
   const progress = makeProgress(cli)
-  const asked = await askSandbox(api, await readSandbox(api, name), { verb, done })
+  const asked = await askSandbox(cli, { api, sandbox: await readSandbox(api, name) }, { verb, done })
   const sandbox = await awaitSandbox(cli, api, { sandbox: asked, until: [done], progress, deadlineMs: changeDeadlineMs })
   await progress.clear()
   await printSandbox(cli, sandbox)

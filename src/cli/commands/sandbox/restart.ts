@@ -14,9 +14,9 @@ export const restart = command({
     const api = await openApi(cli)
     const progress = makeProgress(cli)
     const waits = { progress, deadlineMs: changeDeadlineMs }
-    const stopping = await askSandbox(api, await readSandbox(api, name), { verb: 'stop', done: 'stopped' })
+    const stopping = await askSandbox(cli, { api, sandbox: await readSandbox(api, name) }, { verb: 'stop', done: 'stopped' })
     const stopped = await awaitSandbox(cli, api, { sandbox: stopping, until: ['stopped'], ...waits })
-    const starting = await askSandbox(api, stopped, { verb: 'start', done: 'running' })
+    const starting = await askSandbox(cli, { api, sandbox: stopped }, { verb: 'start', done: 'running' })
     const running = await awaitSandbox(cli, api, { sandbox: starting, until: ['running'], ...waits })
     await progress.clear()
     await printSandbox(cli, running)

@@ -1,5 +1,5 @@
 import { openApi } from '../../client/api.ts'
-import { changeThing } from '../../client/change.ts'
+import { whileBusy } from '../../client/busy.ts'
 import { readSandbox } from '../../client/sandbox.ts'
 import { confirm } from '../../confirm.ts'
 import { command, exitCodes } from '../../declare.ts'
@@ -21,11 +21,8 @@ export const rm = command<RmOptions>({
     await confirm(cli, `Remove ${args.join(', ')} with everything inside?`, options.yes)
     const api = await openApi(cli)
     for (const name of args) {
-      await changeThing(
-        api,
-        () => readSandbox(api, name),
-        ({ id }) => ({ method: 'DELETE', path: `/sandboxes/${id}` }),
-      )
+      const { id } = await readSandbox(api, name)
+      await whileBusy(cli, () => api.call('DELETE', `/sandboxes/${id}`))
     }
     await printList(cli, {
       items: args.map((name) => ({ name })),
