@@ -227,9 +227,11 @@ describe('against a real controller and agent', () => {
     const run = await cidery(['vm', 'exec', 'mine', '--', 'sh', '-c', 'echo inside; exit 5'])
     expect([run.code, run.stdout]).toEqual([5, 'inside\n'])
     expect((await cidery(['vm', 'stop', 'mine'])).stdout).toContain('stopped')
+    const started = await cidery(['vm', 'start', 'mine'])
+    expect(`${started.code} ${started.stdout}${started.stderr}`).toMatch(/^0 [^]*running/)
+    await cidery(['vm', 'stop', 'mine'])
     const snapshot = await cidery(['vm', 'snapshot', 'mine', 'before'])
     expect(`${snapshot.code} ${snapshot.stderr}`).toMatch(/^1 [^]*UNSUPPORTED/)
-    expect((await cidery(['vm', 'start', 'mine'])).stdout).toContain('running')
     expect((await cidery(['vm', 'rm', 'mine', '--yes'])).code).toBe(0)
   })
 
