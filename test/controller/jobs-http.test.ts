@@ -371,6 +371,7 @@ describe('artifacts', () => {
       artifactFailures: [{ pattern: 'log/*', reason: 'no file matches' }],
     }
     agent.kill()
+    await api.fleet.time.settle()
     await api.fleet.link(attempt.hostId).sync(
       {
         protocol: 1,
