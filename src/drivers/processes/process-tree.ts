@@ -34,17 +34,20 @@ function allEntries(): readonly Entry[] {
   })
 }
 
-/** Living processes that belong to a command: its group, its session, and everything that descends from those. */
+function treeOf(leader: number, entries: readonly Entry[]): ReadonlySet<number> {
+  const tree = new Set([leader])
+  for (let before = 0; before !== tree.size;) {
+    before = tree.size
+    for (const { pid, parent, group, session } of entries) if (tree.has(parent) || tree.has(group) || tree.has(session)) tree.add(pid)
+  }
+  return tree
+}
+
+/** Living processes that belong to a command: what descends from it, and all of the groups and sessions that those lead. */
 export function processTree(leader: number): readonly number[] {
   const entries = allEntries()
-  const tree = new Set(
-    entries.filter(({ pid, group, session }) => pid === leader || group === leader || session === leader).map(({ pid }) => pid),
-  )
-  for (let before = -1; before !== tree.size;) {
-    before = tree.size
-    for (const { pid, parent } of entries) if (tree.has(parent)) tree.add(pid)
-  }
-  return [...tree]
+  const tree = treeOf(leader, entries)
+  return entries.map(({ pid }) => pid).filter((pid) => tree.has(pid))
 }
 
 /**
@@ -59,18 +62,25 @@ function onlyWaitsAtTheDoor(pid: number): boolean {
   }
 }
 
-/** Sends a signal to all of a command; returns how many got it. KILL takes the one at the door as well. */
-export function signalTree(leader: number, signal: NodeJS.Signals): number {
-  const spared = signal !== 'SIGKILL' && onlyWaitsAtTheDoor(leader) ? leader : 0
-  let reached = 0
-  for (const pid of processTree(leader)) {
-    if (pid === spared) continue
-    try {
-      process.kill(pid, signal)
-      reached += 1
-    } catch {
-      // Gone since the look.
-    }
+function send(target: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(target, signal)
+  } catch {
+    // Gone since the look.
   }
-  return reached
+}
+
+/**
+ * Sends a signal to all of a command. Whole groups where it can: the kernel then also reaches what is being forked at this moment,
+ * which a list of pids misses. KILL takes the one at the door as well.
+ */
+export function signalTree(leader: number, signal: NodeJS.Signals): void {
+  const entries = allEntries()
+  const tree = treeOf(leader, entries)
+  const spared = signal !== 'SIGKILL' && onlyWaitsAtTheDoor(leader) ? leader : 0
+  const members = entries.filter(({ pid }) => tree.has(pid) && pid !== spared)
+  const strangers = new Set(entries.filter(({ pid }) => !tree.has(pid) || pid === spared).map(({ group }) => group))
+  const groups = new Set(members.map(({ group }) => group).filter((group) => group > 1 && !strangers.has(group)))
+  for (const group of groups) send(-group, signal)
+  for (const { pid, group } of members) if (!groups.has(group)) send(pid, signal)
 }

@@ -21,6 +21,7 @@ const needed = [
   'unshare',
   'nsenter',
   'setpriv',
+  'setsid',
   'mount',
   'umount',
   'useradd',
@@ -130,7 +131,8 @@ export class LinuxAccounts implements Isolation {
     if (holder === null) throw new CideryError('CONFLICT', `the sandbox ${record.id} is not running`)
     const spaces = ['-m', '-p', '-i', '-u', ...(network === 'host' ? [] : ['-n'])]
     const enter = [program('nsenter'), '-t', String(holder.pid), ...spaces]
-    const drop = [program('setpriv'), '--reuid', String(uid), '--regid', String(uid), ...noPrivileges]
+    // In a session of its own, so that a signal for all of the command's group passes by the one who waits for it outside.
+    const drop = [program('setpriv'), '--reuid', String(uid), '--regid', String(uid), ...noPrivileges, program('setsid')]
     const groups = entryFiles(this.#groups, record).filter((path) => existsSync(path))
     const guard = ['-c', launchScript, 'cidery-launch', String(holder.pid), holder.startTime, ...groups, '--'] as const
     return {

@@ -120,11 +120,16 @@ export function placeLeft(config: UserEngineConfig, account: string): readonly s
   ]
 }
 
-/** Accounts that storage exists for. */
+function isTrialUnderWay(name: string): boolean {
+  const pid = /^\.trial-(\d+)$/.exec(name)?.[1]
+  return pid !== undefined && existsSync(`/proc/${pid}`)
+}
+
+/** Names that storage exists for: accounts, and trials that were never finished. */
 export function placesPresent(config: UserEngineConfig): readonly string[] {
   const names = (directory: string): readonly string[] => (existsSync(directory) ? readdirSync(directory) : [])
   const images = names(`${config.stateDir}/images`).map((name) => name.replace(/\.img$/, ''))
-  return [...new Set([...names(`${config.stateDir}/places`), ...images])].filter((name) => !name.startsWith('.trial-'))
+  return [...new Set([...names(`${config.stateDir}/places`), ...images])].filter((name) => !isTrialUnderWay(name))
 }
 
 /** Removes the directories that storage lay in, when nothing is in them. */
