@@ -16,7 +16,10 @@ async function openSession(): Promise<Session> {
   return call<Session>('POST', '/session/redeem', { body: { code } })
 }
 
-type State = { readonly kind: 'loading' } | { readonly kind: 'out'; readonly problem: string | null } | { readonly kind: 'in'; readonly session: Session }
+type State =
+  | { readonly kind: 'loading' }
+  | { readonly kind: 'out'; readonly problem: string | null }
+  | { readonly kind: 'in'; readonly session: Session }
 
 function App() {
   const [state, setState] = useState<State>({ kind: 'loading' })
@@ -26,7 +29,15 @@ function App() {
   }
   useEffect(() => {
     openSession().then(enter, (error: unknown) => {
-      setState({ kind: 'out', problem: error instanceof ApiError && error.status === 401 ? null : error instanceof Error ? error.message : 'the controller does not answer' })
+      setState({
+        kind: 'out',
+        problem:
+          error instanceof ApiError && error.status === 401
+            ? null
+            : error instanceof Error
+              ? error.message
+              : 'the controller does not answer',
+      })
     })
   }, [])
   if (state.kind === 'loading') return <p className="quiet">Loading…</p>

@@ -38,7 +38,12 @@ const coalesceMs = 150
 
 /** Fetches a path now, after each event (coalesced), and every ten seconds; keeps the last good answer while a fetch fails. */
 export function useLive<T>(path: string | null): Live<T> {
-  const [state, setState] = useState<{ path: string | null; data: T | null; error: ApiError | null; at: number | null }>({ path, data: null, error: null, at: null })
+  const [state, setState] = useState<{ path: string | null; data: T | null; error: ApiError | null; at: number | null }>({
+    path,
+    data: null,
+    error: null,
+    at: null,
+  })
   const wake = useRef<() => void>(() => {})
   useEffect(() => {
     if (path === null) return

@@ -36,7 +36,10 @@ async function follow({ jobId, attempt, signal, update }: Follow): Promise<void>
   let offset = 0
   while (!signal.aborted) {
     try {
-      const response = await fetch(`/api/v1/jobs/${jobId}/log?follow=true&attempt=${attempt}&offset=${offset}`, { signal, credentials: 'same-origin' })
+      const response = await fetch(`/api/v1/jobs/${jobId}/log?follow=true&attempt=${attempt}&offset=${offset}`, {
+        signal,
+        credentials: 'same-origin',
+      })
       if (!response.ok || response.body === null) throw new Error(`the log answered ${response.status}`)
       update((before) => ({ ...before, state: 'live' }))
       const decoder = new TextDecoder()

@@ -22,7 +22,15 @@ export function FleetPage() {
       <section aria-labelledby="hosts">
         <h2 id="hosts">Hosts</h2>
         <Loaded live={hosts} now={now}>
-          {({ items }) => (items.length === 0 ? <p>No host yet. <code>cidery host add</code> prints the line that joins one.</p> : <HostTable hosts={items} now={now} />)}
+          {({ items }) =>
+            items.length === 0 ? (
+              <p>
+                No host yet. <code>cidery host add</code> prints the line that joins one.
+              </p>
+            ) : (
+              <HostTable hosts={items} now={now} />
+            )
+          }
         </Loaded>
       </section>
       <section aria-labelledby="queues">
@@ -52,7 +60,7 @@ export function FleetPage() {
 
 function HostTable({ hosts, now }: { readonly hosts: readonly HostView[]; readonly now: number }) {
   return (
-    <div className="scroll" tabIndex={0} role="region" aria-labelledby="hosts">
+    <div className="scroll" tabIndex={0} role="group" aria-label="Table of hosts">
       <table>
         <thead>
           <tr>
@@ -110,7 +118,7 @@ export function JobTable({ jobs, now }: { readonly jobs: readonly JobView[]; rea
       </p>
     )
   return (
-    <div className="scroll" tabIndex={0} role="region" aria-label="Jobs">
+    <div className="scroll" tabIndex={0} role="group" aria-label="Table of jobs">
       <table>
         <thead>
           <tr>

@@ -14,15 +14,22 @@ const mib = 1024 ** 2
 export function HostPage({ name }: { readonly name: string }) {
   const now = useNow()
   const live = useLive<HostView>(`/hosts/${name}`)
-  return <Loaded live={live} now={now}>{(host) => <HostDetails host={host} now={now} reload={live.reload} />}</Loaded>
+  return (
+    <Loaded live={live} now={now}>
+      {(host) => <HostDetails host={host} now={now} reload={live.reload} />}
+    </Loaded>
+  )
 }
 
 function HostDetails({ host, now, reload }: { readonly host: HostView; readonly now: number; readonly reload: () => void }) {
-  const act = (verb: string, body: object = {}) => async (): Promise<void> => {
-    await call('POST', `/hosts/${host.id}/${verb}`, { body, generation: host.generation })
-    reload()
-  }
-  const cannot = (action: keyof typeof hostCan): string | null => ((hostCan[action] as readonly string[]).includes(host.state) ? null : `the host is ${host.state}`)
+  const act =
+    (verb: string, body: object = {}) =>
+    async (): Promise<void> => {
+      await call('POST', `/hosts/${host.id}/${verb}`, { body, generation: host.generation })
+      reload()
+    }
+  const cannot = (action: keyof typeof hostCan): string | null =>
+    (hostCan[action] as readonly string[]).includes(host.state) ? null : `the host is ${host.state}`
   const open = host.schedulable.kind === 'open'
   return (
     <>
@@ -38,8 +45,16 @@ function HostDetails({ host, now, reload }: { readonly host: HostView; readonly 
         </p>
       ) : null}
       <div className="actions">
-        <Action label="Cordon" disabledReason={cannot('cordon') ?? (open ? null : `it is ${host.schedulable.kind}`)} run={act('cordon', { reason: 'from the dashboard' })} />
-        <Action label="Drain" disabledReason={cannot('drain') ?? (host.schedulable.kind === 'draining' ? 'it is draining' : null)} run={act('drain', { reason: 'from the dashboard', deadlineMs: null })} />
+        <Action
+          label="Cordon"
+          disabledReason={cannot('cordon') ?? (open ? null : `it is ${host.schedulable.kind}`)}
+          run={act('cordon', { reason: 'from the dashboard' })}
+        />
+        <Action
+          label="Drain"
+          disabledReason={cannot('drain') ?? (host.schedulable.kind === 'draining' ? 'it is draining' : null)}
+          run={act('drain', { reason: 'from the dashboard', deadlineMs: null })}
+        />
         <Action label="Uncordon" disabledReason={cannot('uncordon') ?? (open ? 'it takes jobs already' : null)} run={act('uncordon')} />
       </div>
       <WaitingList waiting={host.waiting} now={now} />
@@ -51,7 +66,10 @@ function HostDetails({ host, now, reload }: { readonly host: HostView; readonly 
           <ul>
             {host.runningJobs.map((job) => (
               <li key={job.attemptId}>
-                <Link href={`/jobs/${job.jobId}`}>{job.jobId}</Link> <span className="quiet">queue {job.queue}, {ago(job.since, now)}</span>
+                <Link href={`/jobs/${job.jobId}`}>{job.jobId}</Link>{' '}
+                <span className="quiet">
+                  queue {job.queue}, {ago(job.since, now)}
+                </span>
               </li>
             ))}
           </ul>
@@ -68,7 +86,10 @@ function Facts({ facts, now }: { readonly facts: NonNullable<HostView['facts']>;
     ['Agent', facts.agentVersion],
     ['CPU', `${facts.capacity.cpu} (load ${facts.load1.toFixed(2)})`],
     ['Memory', `${bytes(facts.free.memoryMiB * mib)} free of ${bytes(facts.capacity.memoryMiB * mib)}`],
-    ['Disk', `${bytes(facts.free.diskMiB * mib)} free of ${bytes(facts.capacity.diskMiB * mib)} (${Math.round(facts.diskUsed * 100)} % used)`],
+    [
+      'Disk',
+      `${bytes(facts.free.diskMiB * mib)} free of ${bytes(facts.capacity.diskMiB * mib)} (${Math.round(facts.diskUsed * 100)} % used)`,
+    ],
     ['Clock', facts.clockSkewMs === null ? 'not measured' : `${Math.round(facts.clockSkewMs)} ms off the controller`],
     ['Reported', ago(facts.at, now)],
   ]
@@ -101,7 +122,8 @@ function Facts({ facts, now }: { readonly facts: NonNullable<HostView['facts']>;
           {facts.readiness.map((one) => (
             <li key={`${one.engine} ${one.image ?? ''}`}>
               Readiness of {one.engine}
-              {one.image === null ? '' : ` ${one.image}`}: check {one.check === null ? 'never' : `${one.check.ok ? '✓' : '✕'} ${ago(one.check.at, now)}`}, boot proof{' '}
+              {one.image === null ? '' : ` ${one.image}`}: check{' '}
+              {one.check === null ? 'never' : `${one.check.ok ? '✓' : '✕'} ${ago(one.check.at, now)}`}, boot proof{' '}
               {one.boot === null ? 'never' : `${one.boot.ok ? '✓' : '✕'} ${ago(one.boot.at, now)}`}
             </li>
           ))}

@@ -15,7 +15,11 @@ import { WaitingList } from '../parts/waiting.tsx'
 export function JobPage({ id }: { readonly id: string }) {
   const now = useNow()
   const live = useLive<JobView>(`/jobs/${id}`)
-  return <Loaded live={live} now={now}>{(job) => <JobDetails job={job} now={now} reload={live.reload} />}</Loaded>
+  return (
+    <Loaded live={live} now={now}>
+      {(job) => <JobDetails job={job} now={now} reload={live.reload} />}
+    </Loaded>
+  )
 }
 
 function JobDetails({ job, now, reload }: { readonly job: JobView; readonly now: number; readonly reload: () => void }) {

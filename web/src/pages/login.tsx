@@ -35,7 +35,8 @@ export function LoginPage({ onLogin, problem }: { readonly onLogin: (session: Se
         )}
       </form>
       <p className="quiet">
-        The first admin's password is in <code>admin.password</code> in the controller's state directory; <code>cidery up</code> also prints a link that signs you in once.
+        The first admin's password is in <code>admin.password</code> in the controller's state directory; <code>cidery up</code> also prints
+        a link that signs you in once.
       </p>
     </main>
   )

@@ -22,14 +22,23 @@ export function Action({ label, disabledReason, run, confirm }: ActionProps) {
     try {
       await run()
     } catch (error) {
-      setProblem(error instanceof ApiError ? [error.message, error.hint].filter((part) => part !== undefined).join(' — ') : 'the controller does not answer')
+      setProblem(
+        error instanceof ApiError
+          ? [error.message, error.hint].filter((part) => part !== undefined).join(' — ')
+          : 'the controller does not answer',
+      )
     } finally {
       setBusy(false)
     }
   }
   return (
     <span className="action">
-      <button type="button" aria-disabled={disabledReason !== null || busy} title={disabledReason ?? undefined} onClick={() => void press()}>
+      <button
+        type="button"
+        aria-disabled={disabledReason !== null || busy}
+        title={disabledReason ?? undefined}
+        onClick={() => void press()}
+      >
         {busy ? `${label}…` : label}
       </button>
       {disabledReason === null ? null : <small className="quiet">{disabledReason}</small>}

@@ -36,7 +36,11 @@ const stateBadge = {
 export function JobBadge({ job }: { readonly job: JobView }) {
   if (job.outcome === null) return <Badge {...stateBadge[job.state]} />
   if (job.outcome.kind !== 'exited') return <Badge {...outcomeBadge[job.outcome.kind]} />
-  return job.outcome.code === 0 ? <Badge tone="good" glyph="✓" word="passed" /> : <Badge tone="bad" glyph="✕" word={`exit ${job.outcome.code}`} />
+  return job.outcome.code === 0 ? (
+    <Badge tone="good" glyph="✓" word="passed" />
+  ) : (
+    <Badge tone="bad" glyph="✕" word={`exit ${job.outcome.code}`} />
+  )
 }
 
 export function HostBadge({ host }: { readonly host: HostView }) {

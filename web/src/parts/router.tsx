@@ -1,22 +1,32 @@
 import { createContext, useContext, useEffect, useState, type AnchorHTMLAttributes, type ReactNode } from 'react'
 
-const Location = createContext<{ readonly path: string; readonly search: URLSearchParams; readonly go: (to: string) => void } | null>(null)
+const Location = createContext<{
+  readonly path: string
+  readonly search: URLSearchParams
+  readonly go: (to: string) => void
+  readonly moved: boolean
+} | null>(null)
 
 /** Keeps the URL as the page's state: every view can be linked to, and Back works. */
 export function Router({ children }: { readonly children: ReactNode }) {
   const [href, setHref] = useState(() => location.pathname + location.search)
+  const [moved, setMoved] = useState(false)
   useEffect(() => {
-    const back = (): void => setHref(location.pathname + location.search)
+    const back = (): void => {
+      setMoved(true)
+      setHref(location.pathname + location.search)
+    }
     addEventListener('popstate', back)
     return () => removeEventListener('popstate', back)
   }, [])
   const go = (to: string): void => {
     history.pushState(null, '', to)
+    setMoved(true)
     setHref(to)
     scrollTo(0, 0)
   }
   const url = new URL(href, location.origin)
-  return <Location value={{ path: url.pathname, search: url.searchParams, go }}>{children}</Location>
+  return <Location value={{ path: url.pathname, search: url.searchParams, go, moved }}>{children}</Location>
 }
 
 export function useLocation() {
@@ -44,12 +54,15 @@ export function Link({ href, children, ...rest }: AnchorHTMLAttributes<HTMLAncho
   )
 }
 
-/** Tells people who cannot see the page that it changed: the title is set and the heading takes the focus. */
+/**
+ * Tells people who cannot see the page that it changed: the title is set and, after a move inside the page, the heading takes the focus. On a fresh
+ * page the focus stays at the top, where the link past the header is.
+ */
 export function PageHeading({ children, title }: { readonly children: ReactNode; readonly title: string }) {
-  const { path } = useLocation()
+  const { path, moved } = useLocation()
   useEffect(() => {
     document.title = `${title} · cidery`
-    document.querySelector<HTMLElement>('h1')?.focus({ preventScroll: true })
-  }, [path, title])
+    if (moved) document.querySelector<HTMLElement>('h1')?.focus({ preventScroll: true })
+  }, [path, title, moved])
   return <h1 tabIndex={-1}>{children}</h1>
 }

@@ -1,0 +1,122 @@
+import { readFileSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { createRequire } from 'node:module'
+import { join } from 'node:path'
+import type { Page } from 'playwright-core'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { JobView } from '../../src/model/api.ts'
+import { startFleet, type Fleet } from '../e2e/fleet.ts'
+import { waitFor } from '../e2e/wait.ts'
+import { openBrowser, type Browser } from './browser.ts'
+
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
+
+/** Violations that axe-core finds on the page as it stands. */
+async function violations(page: Page): Promise<readonly string[]> {
+  await page.evaluate(axe)
+  return page.evaluate(async () => {
+    const run = (
+      globalThis as unknown as { axe: { run(): Promise<{ violations: readonly { id: string; nodes: readonly { html: string }[] }[] }> } }
+    ).axe
+    const result = await run.run()
+    return result.violations.map((one) => `${one.id}: ${one.nodes.map((node) => node.html).join(' | ')}`)
+  })
+}
+
+describe('the web page', () => {
+  let fleet: Fleet
+  let browser: Browser
+  let page: Page
+
+  beforeAll(async () => {
+    fleet = await startFleet({ store: 'sqlite', name: 'web' })
+    browser = await openBrowser()
+    page = browser.page
+  }, 180_000)
+
+  afterAll(async () => {
+    await browser?.close()
+    await fleet?.remove()
+  }, 60_000)
+
+  it('asks for a password, says when it is wrong, and lets the first admin in', async () => {
+    await page.goto(fleet.address().url)
+    await page.getByLabel('Name').fill('admin')
+    await page.getByLabel('Password').fill('not the password')
+    await page.getByRole('button', { name: 'Sign in' }).click()
+    await page.getByRole('alert').waitFor()
+    expect(await violations(page)).toEqual([])
+    await page.getByLabel('Password').fill((await readFile(join(fleet.stateDir, 'admin.password'), 'utf8')).trim())
+    await page.getByRole('button', { name: 'Sign in' }).click()
+    await page.getByRole('heading', { name: 'Fleet' }).waitFor()
+    await page.getByRole('link', { name: 'host-1' }).waitFor()
+  }, 60_000)
+
+  it('shows why a job waits and what to do about it, in its queue and on its own page', async () => {
+    const job = await fleet.api.post<JobView>('/jobs', { command: ['true'], name: 'waits', labels: { xcode: '16' } })
+    await page.getByText('xcode=16').first().waitFor()
+    expect(await violations(page)).toEqual([])
+    await page.getByRole('link', { name: 'waits', exact: true }).click()
+    await page.getByText('Cure:').waitFor()
+    await page.getByRole('button', { name: 'Cancel' }).click()
+    await page.getByText('cancelled by').waitFor()
+    expect((await fleet.api.get<JobView>(`/jobs/${job.id}`)).outcome?.kind).toBe('cancelled')
+  }, 60_000)
+
+  it('follows the log of a running job, cleans it of terminal sequences, and shows its end', async () => {
+    const script = String.raw`printf '\033[31mred words\033[0m\n'; printf '\033]0;a title\007plain\n'; while ! [ -e go ]; do sleep 0.2; i=$((i+1)); [ "$i" -lt 25 ] || touch go; done; echo the end; exit 3`
+    const job = await fleet.api.post<JobView>('/jobs', { script, name: 'talks' })
+    await page.goto(`${fleet.address().url}/jobs/${job.id}`)
+    await page.getByText('red words').waitFor({ timeout: 60_000 })
+    await page.getByText('the end').waitFor({ timeout: 60_000 })
+    await page.getByText('exit code 3').first().waitFor({ timeout: 60_000 })
+    const log = await page.getByRole('log').innerText()
+    expect(log.trim()).toBe('red words\nplain\nthe end')
+    await page.getByRole('list').filter({ hasText: 'queue' }).first().waitFor()
+    expect(await violations(page)).toEqual([])
+  }, 150_000)
+
+  it('runs a job again from its page', async () => {
+    await page.getByRole('button', { name: 'Run again' }).click()
+    const rerun = await waitFor('a second job of that name', async () => {
+      const { items } = await fleet.api.get<{ items: readonly JobView[] }>('/jobs')
+      return items.filter((job) => job.name === 'talks').length === 2 ? items[0] : null
+    })
+    await page.waitForURL(`**/jobs/${rerun.id}`)
+    await fleet.api.post(`/jobs/${rerun.id}/cancel`)
+  }, 60_000)
+
+  it('cordons and opens a host, and says why a button cannot be pressed', async () => {
+    await page.goto(`${fleet.address().url}/hosts/host-1`)
+    await page.getByText('it takes jobs already').waitFor()
+    await page.getByRole('button', { name: 'Cordon', exact: true }).click()
+    await page.getByText('cordoned').first().waitFor()
+    await page.getByRole('button', { name: 'Uncordon' }).click()
+    await page.getByText('it takes jobs already').waitFor()
+    expect(await violations(page)).toEqual([])
+  }, 60_000)
+
+  it('can be used by keyboard alone', async () => {
+    await page.goto(fleet.address().url)
+    await page.getByRole('link', { name: 'host-1' }).waitFor()
+    await page.keyboard.press('Tab')
+    expect(await page.evaluate<string>('document.activeElement?.textContent ?? ""')).toContain('Skip')
+    for (let press = 0; press < 30; press += 1) {
+      if ((await page.evaluate<string>('document.activeElement?.textContent ?? ""')) === 'host-1') break
+      await page.keyboard.press('Tab')
+    }
+    await page.keyboard.press('Enter')
+    await page.getByRole('heading', { name: /^host-1/ }).waitFor()
+  }, 60_000)
+
+  it('has enough contrast in the dark as well', async () => {
+    await page.emulateMedia({ colorScheme: 'dark' })
+    await page.goto(fleet.address().url)
+    await page.getByRole('link', { name: 'host-1' }).waitFor()
+    expect(await violations(page)).toEqual([])
+  }, 60_000)
+
+  it('complained of nothing all the while', () => {
+    expect(browser.complaints).toEqual([])
+  })
+})
