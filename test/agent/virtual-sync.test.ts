@@ -165,10 +165,10 @@ describe('the sync of an agent', () => {
     expect(await agent.ports.journal.identity()).toMatchObject({ key: second, nextKey: null })
     expect(agent.log.lines.filter(({ level }) => level === 'warn')).toEqual([])
     // The next announcement is answered, but the controller forgot it (it was restored from an older state).
-    const known = [...agent.controller.keys]
+    const known = new Set(agent.controller.keys)
     agent.controller.rotateKey()
     await agent.time.settle()
-    for (const key of agent.controller.keys) if (!known.includes(key)) agent.controller.keys.delete(key)
+    for (const key of agent.controller.keys) if (!known.has(key)) agent.controller.keys.delete(key)
     await agent.time.advance(120_000)
     expect(loop.online()).toBe(true)
     await agent.kill()

@@ -1,4 +1,4 @@
-import { withDeadline } from '../../act/agent/deadline.ts'
+import { orAborted, withDeadline } from '../../act/agent/deadline.ts'
 import { messageOf } from '../../act/agent/outcome.ts'
 import type { AgentHealth } from '../../observe/agent/health.ts'
 import { advanceVerdict, type Verdict, type VerdictPolicy } from '../../observe/agent/verdict.ts'
@@ -24,7 +24,7 @@ export function healthWatch(options: HealthWatchOptions): HealthWatch {
 
   async function look(): Promise<AgentHealth> {
     try {
-      return await withDeadline(ports.timers, options.look(), { ms: policy.timeoutMs, what: 'the look at the loop' })
+      return await orAborted(withDeadline(ports.timers, options.look(), { ms: policy.timeoutMs, what: 'the look at the loop' }), stopping)
     } catch (error) {
       return { ok: false, reasons: [`loop: ${messageOf(error)}`] }
     }

@@ -51,6 +51,7 @@ export function gitMirrors(options: GitMirrorOptions): SourceMirrors {
       PATH: '/usr/local/bin:/opt/homebrew/bin:/usr/bin:/bin',
       HOME: folder,
       LC_ALL: 'C',
+      GIT_ALLOW_PROTOCOL: 'http:https:ssh:git:file',
       GIT_TERMINAL_PROMPT: '0',
       GIT_ASKPASS: '/bin/false',
       GIT_CONFIG_NOSYSTEM: '1',
@@ -108,7 +109,8 @@ export function gitMirrors(options: GitMirrorOptions): SourceMirrors {
     const how = url.startsWith('file:') ? reading.words : []
     const base = ['fetch', '--quiet', '--no-tags', '--force', '--no-write-fetch-head', '--no-recurse-submodules', ...how]
     // Many servers give a commit by its id; where they do not, or it is on no branch's tip, all branches and tags are fetched.
-    const one = await git(mirror, [...base, '--', url, commit], limits)
+    // A reference of its own keeps it from being tidied away.
+    const one = await git(mirror, [...base, '--', url, `+${commit}:refs/cidery/${commit}`], limits)
     if (one.code === 0 && (await has(mirror, commit, signal))) return
     const all = await git(mirror, [...base, '--prune', '--', url, '+refs/heads/*:refs/heads/*', '+refs/tags/*:refs/tags/*'], limits)
     if (await has(mirror, commit, signal)) return
@@ -181,6 +183,11 @@ function fetchError(url: string, errors: string): CideryError {
     )
   ) {
     return new CideryError('NOT_FOUND', `the repository ${shown(url)} cannot be read: ${text}`)
+  }
+  if (url.startsWith('file:')) {
+    return new CideryError('NOT_FOUND', `the repository ${shown(url)} cannot be read: ${text}`, {
+      hint: 'every account of the host must be allowed to read it',
+    })
   }
   return new CideryError('UNREACHABLE', `the repository ${shown(url)} could not be fetched: ${text === '' ? 'it took too long' : text}`)
 }
