@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
 import { afterAll, describe, expect, it } from 'vitest'
 import { makeUserEngine } from '../../src/drivers/engines/user/index.ts'
 import { leftOf, ownSettings, removeSettings } from './support/engine-under-test.ts'
@@ -29,10 +30,14 @@ describe('an agent that is killed', () => {
     async () => {
       const before = otherAccounts()
       for (let kill = 0; kill < kills; kill += 1) {
-        const agent = spawn(process.execPath, ['test/engine/support/busy-agent.ts', JSON.stringify(settings)], {
-          detached: true,
-          stdio: ['ignore', 'pipe', 'inherit'],
-        })
+        const agent = spawn(
+          process.execPath,
+          [fileURLToPath(new URL('./support/busy-agent.ts', import.meta.url)), JSON.stringify(settings)],
+          {
+            detached: true,
+            stdio: ['ignore', 'pipe', 'inherit'],
+          },
+        )
         const gone = new Promise((resolve) => agent.once('exit', resolve))
         await new Promise((resolve) => agent.stdout.once('data', resolve))
         // Spread evenly over a life of a sandbox (0.2–2 s), whole process group or the agent alone.

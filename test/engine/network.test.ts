@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { makeUserEngine } from '../../src/drivers/engines/user/index.ts'
 import { leftOf, ownSettings, removeSettings } from './support/engine-under-test.ts'
@@ -36,7 +37,7 @@ describe('the network of a sandbox', () => {
       script,
       'lab',
       process.execPath,
-      'test/engine/support/network-lab.ts',
+      fileURLToPath(new URL('./support/network-lab.ts', import.meta.url)),
       JSON.stringify(settings),
     ]
     const child = spawn('unshare', words, { stdio: ['ignore', 'pipe', 'pipe'], timeout: 100_000, killSignal: 'SIGKILL' })
