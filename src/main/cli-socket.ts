@@ -2,6 +2,8 @@ import { WebSocket } from 'ws'
 import type { RawData } from 'ws'
 import type { HttpRequest, Socket, SocketMessage } from '../cli/client/transport.ts'
 
+const highWater = 1_048_576
+
 /** Opens a WebSocket; rejects when the server answers with anything but an upgrade. */
 export function openWebSocket(request: Pick<HttpRequest, 'url' | 'headers' | 'trust' | 'signal'>): Promise<Socket> {
   const url = new URL(request.url)
@@ -28,18 +30,18 @@ export function openWebSocket(request: Pick<HttpRequest, 'url' | 'headers' | 'tr
   })
 }
 
-/** Holds what came until it is read; stops reading the socket while more than 1 MiB waits. */
-async function* messageQueue(socket: WebSocket): AsyncIterable<SocketMessage> {
+/** Holds what came until it is read, from the first byte on; stops reading the socket while more than 1 MiB waits. */
+function messageQueue(socket: WebSocket): AsyncIterable<SocketMessage> {
   const waiting: SocketMessage[] = []
   let bytes = 0
   let ended = false
   let failure: Error | undefined
   let wake: (() => void) | undefined
   socket.on('message', (raw: RawData, binary: boolean) => {
-    const data = Buffer.isBuffer(raw) ? raw : Array.isArray(raw) ? Buffer.concat(raw) : Buffer.from(raw)
+    const data = bytesOf(raw)
     waiting.push({ binary, data })
     bytes += data.byteLength
-    if (bytes > 1_048_576) socket.pause()
+    if (bytes > highWater) socket.pause()
     wake?.()
   })
   socket.on('close', () => {
@@ -50,20 +52,29 @@ async function* messageQueue(socket: WebSocket): AsyncIterable<SocketMessage> {
     failure = error
     wake?.()
   })
-  for (;;) {
-    const next = waiting.shift()
-    if (next !== undefined) {
-      bytes -= next.data.byteLength
-      if (bytes <= 1_048_576 && socket.isPaused) socket.resume()
-      yield next
-    } else if (failure !== undefined) {
-      throw failure
-    } else if (ended) {
-      return
-    } else {
-      await new Promise<void>((resolve) => {
-        wake = resolve
-      })
+
+  async function* read(): AsyncGenerator<SocketMessage> {
+    for (;;) {
+      const next = waiting.shift()
+      if (next !== undefined) {
+        bytes -= next.data.byteLength
+        if (bytes <= highWater && socket.isPaused) socket.resume()
+        yield next
+      } else if (failure !== undefined) {
+        throw failure
+      } else if (ended) {
+        return
+      } else {
+        await new Promise<void>((resolve) => {
+          wake = resolve
+        })
+      }
     }
   }
+  return read()
+}
+
+function bytesOf(raw: RawData): Uint8Array {
+  if (Buffer.isBuffer(raw)) return raw
+  return Array.isArray(raw) ? Buffer.concat(raw) : Buffer.from(raw)
 }
