@@ -2,7 +2,7 @@ import type { WaitingCode } from '../model/plan.ts'
 import type { Shape } from '../model/shape.ts'
 import type { JobClass } from '../model/world.ts'
 import { labelsKey } from './advance-world.ts'
-import { listOf, type Fleet, type HostGroup, type Moment, type Place } from './fleet.ts'
+import type { Fleet, HostGroup, Moment, Place } from './fleet.ts'
 import type { EngineView } from './host-view.ts'
 import { poolsOfQueue } from './pools.ts'
 
@@ -129,12 +129,12 @@ function notReady(need: Need, engine: EngineView | undefined, group: HostGroup):
   return verdict.state === 'notReady' ? 'hostNotReady' : null
 }
 
-/** Hosts of the given pools that have the label's key, by the value they have: what a person meant, perhaps. */
-export function otherValues(fleet: Fleet, pools: ReadonlySet<string>, key: string): ReadonlyMap<string, number> {
-  const values = new Map<string, Place[]>()
-  for (const place of fleet.places.values()) {
-    const value = pools.has(place.view.poolName) ? place.view.labels[key] : undefined
-    if (value !== undefined) listOf(values, value).push(place)
+/** Values of a label on the hosts of some groups, with their number: what a person meant, perhaps. */
+export function otherValues(groups: readonly HostGroup[], key: string): ReadonlyMap<string, number> {
+  const values = new Map<string, number>()
+  for (const group of groups) {
+    const value = group.view.labels[key]
+    if (value !== undefined) values.set(value, (values.get(value) ?? 0) + sizeOf(group))
   }
-  return new Map([...values].map(([value, places]) => [value, places.length]))
+  return values
 }
