@@ -215,7 +215,7 @@ describe('a sandbox that a person makes', () => {
     const { body } = await made()
     const { hostId } = the((await api.call('GET', '/sandboxes/mine')).body as unknown as { hostId: `host_${string}` })
     const ask = async (sandboxes: readonly { readonly id: string }[]) =>
-      api.fleet.link(hostId as never).sync(
+      api.fleet.link(hostId).sync(
         {
           protocol: 1,
           agentVersion: '0',

@@ -1,3 +1,4 @@
+import { CideryError } from '../../src/model/errors.ts'
 import type { EngineFacts, HostFacts } from '../../src/model/host.ts'
 import type { AttemptState, Outcome } from '../../src/model/job.ts'
 import {
@@ -214,7 +215,7 @@ export function simulatedAgent(options: SimulatedAgentOptions): SimulatedAgent {
       reach: (state) => say({ ...(state === 'sourceReady' ? {} : { state }), times: { ...entry.report.times, [state]: clock.now() } }),
       write: async (text) => {
         const bytes = typeof text === 'string' ? new TextEncoder().encode(text) : text
-        await link.appendLog(desired.id, entry.logBytes, bytes)
+        await patiently(() => link.appendLog(desired.id, entry.logBytes, bytes))
         entry.logBytes += bytes.length
       },
       sleep: (ms) => timers.sleep(ms, mine.signal),
@@ -222,10 +223,23 @@ export function simulatedAgent(options: SimulatedAgentOptions): SimulatedAgent {
     })
       .then(async (outcome) => {
         if (mine.signal.aborted) return
-        await link.finishLog(desired.id, entry.logBytes)
+        await patiently(() => link.finishLog(desired.id, entry.logBytes))
         say({ state: 'ended', outcome, logBytes: entry.logBytes, times: { ...entry.report.times, ended: clock.now() } })
       })
       .catch((error: unknown) => void errors.push(error))
+  }
+
+  /** The controller may be away for a while: what it did not get is sent again. */
+  async function patiently<T>(work: () => Promise<T>): Promise<T> {
+    for (let tries = 0; ; tries += 1) {
+      try {
+        return await work()
+      } catch (error) {
+        const away = error instanceof CideryError && (error.code === 'UNREACHABLE' || error.code === 'UNAVAILABLE')
+        if (!away || tries > 300) throw error
+        await timers.sleep(200, stop.signal)
+      }
+    }
   }
 
   function beginOperation(desired: DesiredOperation): void {
