@@ -11,7 +11,7 @@ import { idOf, makeAttempt, makeEngine, makeFacts, makeHost, makeJob, provenRead
 /**
  * Times one pass of `decide` over a busy fleet with a long queue, reasons included. Between two passes some hosts report, a few jobs end
  * and a few come. The peer is what a scheduler without reasons, shares and limits does: the first host that fits, by a linear scan of the
- * same hosts for the first job of each class (Orchard's algorithm). `npm run bench` or `node bench/placement.bench.ts [--quick]`.
+ * same hosts for the first job of each class (Orchard's algorithm). `node bench/placement.bench.ts [--quick]`.
  */
 
 /** Passes before the first that counts: the code is compiled while it runs. */

@@ -3,7 +3,7 @@ import type { HostId } from './id.ts'
 import type { Instant } from './instant.ts'
 import { EngineName } from './job.ts'
 import { Readiness } from './readiness.ts'
-import { Labels, Shape } from './shape.ts'
+import { Shape, type Labels } from './shape.ts'
 
 /**
  * `enrolled`: has a key, has not reported yet. `up`: reports. `lost`: three syncs missed. `retired`: left the fleet, key revoked.

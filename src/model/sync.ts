@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { AttemptId, HostId, JobId } from './id.ts'
 import { Artifact, ArtifactFailure, AttemptTimes, Outcome, attemptStates, type ResolvedJob } from './job.ts'
 import { HostFacts } from './host.ts'
-import { OperationRequest, OperationState } from './operation.ts'
+import { OperationState, type OperationRequest } from './operation.ts'
 
 /** The protocol spoken by this version; the controller serves it and the one before. */
 export const syncProtocol = 1
