@@ -283,4 +283,28 @@ describe('an account per job', () => {
     await engine.sweep(new Set([sandbox.id]))
     expect(readdirSync(`${settings.stateDir}/places`)).toEqual([sandbox.user])
   })
+
+  it('works with directories for disks where that is wanted, says so, and does not claim to limit them', async () => {
+    const plain = ownSettings()
+    const open = makeUserEngine({ ...plain, diskFiles: false })
+    expect((await open.probe()).capabilities.limits).toEqual(['cpu', 'memory', 'processes'])
+    await expect(open.create(await requestFor(open, { limits: 'enforced' }))).rejects.toMatchObject({
+      code: 'UNSUPPORTED',
+      message: 'this host cannot limit disk',
+    })
+    const sandbox = await boot(open, { blockedAddresses: ['no-such-host.invalid'], network: 'nat' })
+    expect(sandbox.notes).toEqual(['no-such-host.invalid could not be shut off: it has no address now'])
+    const told = await shellInside(
+      open,
+      sandbox.id,
+      'echo x >file; echo x >/tmp/file; ( : >/usr/file ) 2>/dev/null || echo closed; stat -c %U file; perl -e \'for (1..2000) { mkdir "d" x 50; chdir "d" x 50 or last }\'',
+    )
+    expect(told.stdout).toBe(`closed\n${sandbox.user}\n`)
+    await open.stop(sandbox.id, 0)
+    await open.start(sandbox.id)
+    expect((await shellInside(open, sandbox.id, 'cat file')).stdout).toBe('x\n')
+    expect(await open.sweep(new Set())).toMatchObject({ accounts: [sandbox.user], failures: [] })
+    await eventually(() => expect(leftOf(plain)).toEqual([]))
+    removeSettings(plain)
+  })
 })

@@ -13,6 +13,8 @@ export interface UserEngineSettings extends EngineSettings {
   readonly homeRoot?: string
   /** Processes and threads that one sandbox may have. */
   readonly maxProcesses?: number
+  /** Whether each sandbox gets a disk of its own, a file of its size (default), or only a directory without a limit. */
+  readonly diskFiles?: boolean
   /** Name servers for `nat` where the host's own list names only loopback. */
   readonly resolvers?: readonly string[]
   /** `directory` forces the weak isolation that is used without root. */
@@ -33,6 +35,7 @@ export interface UserEngineConfig {
   readonly netRange: string
   readonly homeRoot: string
   readonly maxProcesses: number
+  readonly diskFiles: boolean
   readonly resolvers: readonly string[]
   readonly isolation: 'account' | 'directory' | undefined
   readonly dockerSocket: string
@@ -46,6 +49,7 @@ const defaults = {
   netRange: '198.18.0.0/16',
   homeRoot: '/home',
   maxProcesses: 4096,
+  diskFiles: true,
   resolvers: [],
   isolation: undefined,
   dockerSocket: '/var/run/docker.sock',

@@ -65,12 +65,15 @@ export function enforceable(groups: Cgroups): readonly LimitName[] {
   return limitNames.filter((name) => groups.v1[name] !== undefined || groups.v2Controllers.includes(controllerOf[name]))
 }
 
+/** What of a sandbox its groups depend on. */
+type LimitedSandbox = Pick<SandboxRecord, 'account' | 'shape'>
+
 interface Group {
   readonly path: string
   readonly settings: readonly (readonly [file: string, value: string])[]
 }
 
-function settingsV1(name: LimitName, record: SandboxRecord, maxProcesses: number): Group['settings'] {
+function settingsV1(name: LimitName, record: LimitedSandbox, maxProcesses: number): Group['settings'] {
   const bytes = String(record.shape.memoryMiB * 1024 * 1024)
   switch (name) {
     case 'cpu':
@@ -85,7 +88,7 @@ function settingsV1(name: LimitName, record: SandboxRecord, maxProcesses: number
   }
 }
 
-function settingsV2(name: LimitName, record: SandboxRecord, maxProcesses: number): Group['settings'] {
+function settingsV2(name: LimitName, record: LimitedSandbox, maxProcesses: number): Group['settings'] {
   switch (name) {
     case 'cpu':
       return [['cpu.max', `${Math.max(1000, Math.round(record.shape.cpu * schedulerPeriodUs))} ${schedulerPeriodUs}`]]
@@ -96,7 +99,7 @@ function settingsV2(name: LimitName, record: SandboxRecord, maxProcesses: number
   }
 }
 
-function groupsOf(groups: Cgroups, record: SandboxRecord, maxProcesses: number): readonly Group[] {
+function groupsOf(groups: Cgroups, record: LimitedSandbox, maxProcesses: number): readonly Group[] {
   const wanted: Group[] = []
   const inV2: LimitName[] = []
   for (const name of limitNames) {
@@ -114,7 +117,7 @@ function groupsOf(groups: Cgroups, record: SandboxRecord, maxProcesses: number):
 
 /** Swap would let a job hold more than it was given, where the kernel counts it. */
 const swapSettings = [
-  ['memory.memsw.limit_in_bytes', (record: SandboxRecord) => String(record.shape.memoryMiB * 1024 * 1024)],
+  ['memory.memsw.limit_in_bytes', (record: LimitedSandbox) => String(record.shape.memoryMiB * 1024 * 1024)],
   ['memory.swap.max', () => '0'],
 ] as const
 
@@ -130,7 +133,7 @@ function enableV2(groups: Cgroups): void {
  * Makes the sandbox's groups with its limits and returns the files that a process writes itself into to be in them. Throws what the
  * kernel said when a limit cannot be set.
  */
-export function makeGroups(groups: Cgroups, record: SandboxRecord, maxProcesses: number): readonly string[] {
+export function makeGroups(groups: Cgroups, record: LimitedSandbox, maxProcesses: number): readonly string[] {
   const wanted = groupsOf(groups, record, maxProcesses)
   for (const { path } of wanted) mkdirSync(path.slice(0, path.lastIndexOf('/')), { recursive: true })
   enableV2(groups)
@@ -145,8 +148,23 @@ export function makeGroups(groups: Cgroups, record: SandboxRecord, maxProcesses:
   return entryFiles(groups, record)
 }
 
+/** Limits that really can be set: makes groups for nobody, and removes them. */
+export async function tryLimits(groups: Cgroups): Promise<readonly LimitName[]> {
+  const account = `.trial-${process.pid}`
+  const shape = { cpu: 1, memoryMiB: 64, diskMiB: 0 }
+  try {
+    makeGroups(groups, { account, shape }, 64)
+    return enforceable(groups)
+  } catch {
+    // A container may show the tree and forbid to grow it.
+    return []
+  } finally {
+    await removeGroups(groups, account)
+  }
+}
+
 /** Files that a process writes its pid into to be limited with this sandbox. */
-export function entryFiles(groups: Cgroups, record: SandboxRecord): readonly string[] {
+export function entryFiles(groups: Cgroups, record: LimitedSandbox): readonly string[] {
   return groupsOf(groups, record, 1).map(({ path }) => `${path}/cgroup.procs`)
 }
 

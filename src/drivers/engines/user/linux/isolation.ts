@@ -9,7 +9,7 @@ import type { UserEngineConfig } from '../settings.ts'
 import { waitUntil } from '../wait.ts'
 import { accountLeft, accounts, addAccount, isOurs, removeAccount, uidIsTaken } from './account.ts'
 import { holdersOf, startHolder } from './boot.ts'
-import { detectCgroups, enforceable, entryFiles, killGroup, makeGroups, remainingGroups, removeGroups } from './cgroups.ts'
+import { detectCgroups, entryFiles, killGroup, makeGroups, remainingGroups, removeGroups, tryLimits } from './cgroups.ts'
 import type { Cgroups } from './cgroups.ts'
 import { connect, interfaceName, links, loopbackOnly, nameService, natProblem, restoreHost, unlink } from './network.ts'
 import { loopMountsWork, makePlace, placeLeft, placeOf, placesPresent, removeEmptyPlaces, removePlace } from './places.ts'
@@ -41,6 +41,8 @@ export class LinuxAccounts implements Isolation {
   readonly notes = []
   readonly #config: UserEngineConfig
   readonly #groups: Cgroups
+  /** Whether disks can be files here, as the last look found. */
+  #diskFiles: Promise<boolean> | undefined
 
   constructor(config: UserEngineConfig) {
     this.#config = config
@@ -52,8 +54,9 @@ export class LinuxAccounts implements Isolation {
     const broken = missing.map((name) => `the program ${name} is not installed`)
     if (!existsSync(this.#config.homeRoot)) broken.push(`the directory ${this.#config.homeRoot} is not there`)
     if (broken.length > 0) return { networks: [], limits: [], broken, weaker: [] }
-    const [nat, disk] = await Promise.all([natProblem(this.#config), loopMountsWork(this.#config)])
-    const limits = [...enforceable(this.#groups), ...(disk ? (['disk'] as const) : [])]
+    this.#diskFiles = loopMountsWork(this.#config)
+    const [nat, disk, held] = await Promise.all([natProblem(this.#config), this.#diskFiles, tryLimits(this.#groups)])
+    const limits = [...held, ...(disk ? (['disk'] as const) : [])]
     const unlimited = (['cpu', 'memory', 'disk', 'processes'] as const).filter((name) => !limits.includes(name))
     const weaker = [...(nat === null ? [] : [nat]), ...unlimited.map((name) => `this host cannot limit ${name}`)]
     return { networks: nat === null ? ['nat', 'host', 'none'] : ['host', 'none'], limits, broken: [], weaker }
@@ -76,7 +79,8 @@ export class LinuxAccounts implements Isolation {
 
   async build(record: SandboxRecord): Promise<void> {
     await addAccount(this.#config, { name: record.account, uid: record.uid }, record.home)
-    await makePlace(this.#config, record)
+    this.#diskFiles ??= loopMountsWork(this.#config)
+    await makePlace(this.#config, record, await this.#diskFiles)
   }
 
   async boot(record: SandboxRecord, underLock: <T>(work: () => Promise<T>) => Promise<T>): Promise<Booted> {
@@ -98,7 +102,7 @@ export class LinuxAccounts implements Isolation {
       ownNetwork: record.network !== 'host',
     })
     try {
-      if (record.network === 'nat') await underLock(() => connect(this.#config, record, holder))
+      if (record.network === 'nat') notes.push(...(await underLock(() => connect(this.#config, record, holder))))
       if (record.network === 'none') await loopbackOnly(holder)
     } catch (error) {
       signalAll([{ pid: holder.pid, command: 'sh' }], 'SIGKILL')

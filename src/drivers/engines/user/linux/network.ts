@@ -70,15 +70,23 @@ function splitPort(address: string): { readonly host: string; readonly port: num
   return { host: six ?? name ?? address, port: port === undefined ? null : Number(port) }
 }
 
-async function resolveBlocked(addresses: readonly string[]): Promise<readonly BlockedAddress[]> {
+interface Resolved {
+  readonly blocked: readonly BlockedAddress[]
+  /** Names that stand for no address now. */
+  readonly unknown: readonly string[]
+}
+
+async function resolveBlocked(addresses: readonly string[]): Promise<Resolved> {
   const blocked: BlockedAddress[] = []
+  const unknown: string[] = []
   for (const text of addresses) {
     const { host, port } = splitPort(text)
-    // A name that does not resolve from the host within 5 s does not resolve inside either, or only later: said in the notes.
+    // A name that does not resolve from the host within 5 s does not resolve inside either, or only later.
     const found = await Promise.race([lookup(host, { all: true }).catch(() => []), sleep(5000, [])])
+    if (found.length === 0) unknown.push(host)
     blocked.push(...found.map(({ address }) => ({ address, port })))
   }
-  return blocked
+  return { blocked, unknown }
 }
 
 async function uplinkMtu(): Promise<number> {
@@ -111,12 +119,12 @@ export async function restoreHost(config: UserEngineConfig): Promise<void> {
   rmSync(forwardMark, { force: true })
 }
 
-/** Links a running sandbox to the outside and shuts off what it may not reach. Call under the engine's lock. */
-export async function connect(config: UserEngineConfig, record: SandboxRecord, holder: Holder): Promise<void> {
+/** Links a running sandbox to the outside and shuts off what it may not reach; returns what is weaker than asked. Call under the engine's lock. */
+export async function connect(config: UserEngineConfig, record: SandboxRecord, holder: Holder): Promise<readonly string[]> {
   const { hostAddress, address } = linkOf(config.netRange, record.networkSlot ?? 0)
   const outer = interfaceName(config, record.uid)
   const inside = ['nsenter', `--net=/proc/${holder.pid}/ns/net`] as const
-  const [mtu, blocked] = await Promise.all([uplinkMtu(), resolveBlocked(record.blockedAddresses)])
+  const [mtu, { blocked, unknown }] = await Promise.all([uplinkMtu(), resolveBlocked(record.blockedAddresses)])
   const rules = insideRuleset({
     hostAddresses: hostAddresses(),
     blocked,
@@ -132,6 +140,7 @@ export async function connect(config: UserEngineConfig, record: SandboxRecord, h
   await must([...inside, 'ip', '-batch', '-'], {
     input: `link set lo up\naddr add ${address}/30 dev eth0\nlink set eth0 up\nroute add default via ${hostAddress}\n`,
   })
+  return unknown.map((name) => `${name} could not be shut off: it has no address now`)
 }
 
 /** Gives a sandbox without network its loopback. */

@@ -27,16 +27,9 @@ export function placeOf(config: UserEngineConfig, account: string): Place {
   return { directory: `${config.stateDir}/places/${account}`, image: `${config.stateDir}/images/${account}.img` }
 }
 
-let loopWorks: Promise<boolean> | undefined
-
-/** Whether a file can be mounted as a disk here; tried once with a tiny one, in a mount namespace of its own. */
-export function loopMountsWork(config: UserEngineConfig): Promise<boolean> {
-  loopWorks ??= tryLoopMount(config)
-  return loopWorks
-}
-
-async function tryLoopMount(config: UserEngineConfig): Promise<boolean> {
-  if (findProgram('mke2fs') === null || !existsSync('/dev/loop-control')) return false
+/** Whether a file can be mounted as a disk here: tries it with a tiny one, in a mount namespace of its own. */
+export async function loopMountsWork(config: UserEngineConfig): Promise<boolean> {
+  if (!config.diskFiles || findProgram('mke2fs') === null || !existsSync('/dev/loop-control')) return false
   const trial = placeOf(config, `.trial-${process.pid}`)
   try {
     mkdirSync(trial.directory, { recursive: true, mode: 0o700 })
@@ -74,12 +67,12 @@ async function makeImage(path: string, sizeMiB: number): Promise<void> {
   await must(['mke2fs', '-q', '-F', '-t', 'ext4', '-m', '0', '-O', '^has_journal', '-E', 'lazy_itable_init=1,nodiscard', path])
 }
 
-/** Makes the sandbox's storage: an image when disks can be limited here, else a directory. */
-export async function makePlace(config: UserEngineConfig, record: SandboxRecord): Promise<void> {
+/** Makes the sandbox's storage: a file of its disk's size, or only a directory. */
+export async function makePlace(config: UserEngineConfig, record: SandboxRecord, asFile: boolean): Promise<void> {
   const place = placeOf(config, record.account)
   mkdirSync(place.directory, { recursive: true, mode: 0o755 })
   chmodSync(place.directory, 0o755)
-  if (await loopMountsWork(config)) await makeImage(place.image, record.shape.diskMiB)
+  if (asFile) await makeImage(place.image, record.shape.diskMiB)
 }
 
 /** Mount points of this mount namespace that lie at or under a path. */
