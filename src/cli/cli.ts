@@ -1,7 +1,6 @@
 import type { Random } from '../ports/random.ts'
 import type { Clock, Timers } from '../ports/time.ts'
 import type { Transport } from './client/transport.ts'
-import type { Entry } from './declare.ts'
 
 export const outputFormats = ['table', 'wide', 'json', 'yaml', 'name'] as const
 export type OutputFormat = (typeof outputFormats)[number]
@@ -54,11 +53,9 @@ export interface Cli {
   readonly random: Random
   readonly transport: Transport
   readonly settings: Settings
-  /** Every command there is. */
-  readonly tree: readonly Entry[]
   /** Calls back on Ctrl-C and on TERM instead of ending the process; returns how to stop. */
   onInterrupt(listener: (signal: 'SIGINT' | 'SIGTERM') => void): () => void
 }
 
-/** What the program is started with: everything but the settings, which come from the arguments, and the commands. */
-export type Outside = Omit<Cli, 'settings' | 'tree'>
+/** What the program is started with: everything but the settings, which come from the arguments. */
+export type Outside = Omit<Cli, 'settings'>

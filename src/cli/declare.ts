@@ -37,6 +37,8 @@ export interface Input<O> {
   /** Positional words in order. */
   readonly args: readonly string[]
   readonly options: O
+  /** Every command there is, for the few that speak of others. */
+  readonly tree: readonly Entry[]
 }
 
 /** One command, declared once: help, completion, the reference page and the parser are made from it. */
@@ -89,7 +91,7 @@ export function findEntry(tree: readonly Entry[], word: string): Entry | undefin
 export function command<O extends object>(
   declaration: Omit<CommandDeclaration, 'run'> & { readonly run: (cli: Cli, input: Input<O>) => Promise<number> },
 ): CommandDeclaration {
-  return { ...declaration, run: (cli, input) => declaration.run(cli, { args: input.args, options: input.options as O }) }
+  return { ...declaration, run: (cli, input) => declaration.run(cli, { ...input, options: input.options as O }) }
 }
 
 /** Exit codes of all commands but `run`, `exec` and `ssh`, which end as what they ran. */

@@ -37,7 +37,12 @@ export function parse(options: ParseOptions): Parsed {
     const add = (declaration: CommandDeclaration, path: string) => {
       const command = make(declaration.name, helpOfCommand(path, declaration, columns))
       return toCommander(declaration, command).action(() => {
-        found.parsed = { kind: 'run', declaration, input: { args: command.args, options: command.opts() }, global: mergedOptions(command) }
+        found.parsed = {
+          kind: 'run',
+          declaration,
+          input: { args: command.args, options: command.opts(), tree },
+          global: mergedOptions(command),
+        }
       })
     }
     root.addCommand(withVerbs(loaded, columns, { make, add }))

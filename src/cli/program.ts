@@ -73,7 +73,7 @@ function withSettings(outside: Outside, options: Readonly<Record<string, unknown
     quiet: options['quiet'] === true,
     color,
   }
-  return { ...outside, settings, tree }
+  return { ...outside, settings }
 }
 
 function isSet(value: string | undefined): boolean {

@@ -25,6 +25,8 @@ export interface CliOptions {
   readonly cwd?: string
   /** Called with a way to press Ctrl-C. */
   readonly interrupt?: (press: () => void) => void
+  /** Gets what is written to stdout and stderr, in the order it is written. */
+  readonly both?: string[]
   /** Called with all of stderr so far, whenever something is written there. */
   readonly watch?: (stderr: string) => void
 }
@@ -61,6 +63,7 @@ function outsideOf(options: CliOptions, { home, out, err }: Sinks): Outside {
     rows: 24,
     async write(data: string | Uint8Array) {
       into.push(Buffer.from(data))
+      options.both?.push(Buffer.from(data).toString('utf8'))
       written()
     },
     onResize: () => () => undefined,

@@ -215,3 +215,22 @@ describe('run', () => {
     expect(run.stdout).not.toContain('\u001B[5n')
   })
 })
+
+describe('run on a terminal', () => {
+  it('never writes over the last line of the log, and leaves no progress behind', async () => {
+    plays({ attempts: [{ pieces: ['no line break'], outcome: passed }], pieceMs: 150 })
+    const both: string[] = []
+    const run = await cidery(['run', '--', 'print'], { typed: [], both })
+    const screen = both.join('').replaceAll('\u001B[0m', '')
+    expect(screen).toContain('no line break\n')
+    expect(screen.indexOf('no line break\n')).toBeGreaterThan(screen.indexOf('waits'))
+    // The line that progress was shown on is empty at the end.
+    expect(
+      screen
+        .split('\n')
+        .at(-1)
+        ?.replace(/^.*\r\u001B\[K/, ''),
+    ).toBe('')
+    expect(run.code).toBe(0)
+  })
+})

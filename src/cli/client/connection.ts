@@ -148,7 +148,7 @@ async function fetchPinned(cli: Cli, url: URL, pin: string): Promise<string> {
       'UNREACHABLE',
       `${url.origin} shows another CA than the pinned one: this is not the controller you enrolled with`,
       {
-        hint: 'compare CIDERY_CA_FINGERPRINT with `cidery controller` on the controller itself',
+        hint: 'compare CIDERY_CA_FINGERPRINT with `cidery state info` on the controller itself',
       },
     )
   }

@@ -12,8 +12,8 @@ export const completion = command({
   ],
   arguments: [{ name: '<shell>', about: 'bash, zsh or fish', completes: ['bash', 'zsh', 'fish'] }],
   prints: 'text',
-  async run(cli, { args: [shell = ''] }) {
-    const tree = await flattenTree(cli.tree)
+  async run(cli, { args: [shell = ''], tree: commands }) {
+    const tree = await flattenTree(commands)
     if (shell === 'bash') await cli.stdout.write((await import('../completion/bash.ts')).bashScript(tree))
     else if (shell === 'zsh') await cli.stdout.write((await import('../completion/zsh.ts')).zshScript(tree))
     else if (shell === 'fish') await cli.stdout.write((await import('../completion/fish.ts')).fishScript(tree))

@@ -27,9 +27,9 @@ export const help = command<HelpOptions>({
     { flags: '--markdown <page>', about: 'the reference page cli or errors, as docs/reference has it', completes: ['cli', 'errors'] },
   ],
   prints: 'text',
-  async run(cli, { args, options }) {
+  async run(cli, { args, options, tree }) {
     const columns = Math.min(cli.stdout.columns, 100)
-    await cli.stdout.write(options.markdown === undefined ? await helpOf(cli.tree, args, columns) : await page(cli.tree, options.markdown))
+    await cli.stdout.write(options.markdown === undefined ? await helpOf(tree, args, columns) : await page(tree, options.markdown))
     return exitCodes.ok
   },
 })

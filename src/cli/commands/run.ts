@@ -84,9 +84,16 @@ async function follow(cli: Cli, api: Api, { job, progress, signal }: FollowedJob
       await progress.clear()
       await writer.write(bytes)
     },
-    note: (message) => progress.note(message),
-    waiting: (now) => progress.say(describeWaiting(now)),
+    async note(message) {
+      await writer.endLine()
+      await progress.note(message)
+    },
+    async waiting(now) {
+      await writer.endLine()
+      await progress.say(describeWaiting(now))
+    },
   })
+  await progress.clear()
   await writer.end()
   return ended
 }

@@ -41,8 +41,14 @@ export const logs = command<LogsOptions>({
           await progress.clear()
           await writer.write(bytes)
         },
-        note: (message) => progress.note(message),
-        waiting: (now) => progress.say(describeWaiting(now)),
+        async note(message) {
+          await writer.endLine()
+          await progress.note(message)
+        },
+        async waiting(now) {
+          await writer.endLine()
+          await progress.say(describeWaiting(now))
+        },
       })
       await progress.clear()
     } else {
