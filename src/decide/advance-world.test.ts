@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { changesOf, makeAttempt, makeHost, makeJob, makeOperation, makeSandbox, makeWorld, start } from '../../test/decide/build-world.ts'
+import { effort } from '../../test/decide/effort.ts'
 import type { Change, World } from '../model/world.ts'
 import { advanceWorld, classKey, emptyWorld, labelsKey } from './advance-world.ts'
 import type { SortedMap } from './sorted-map.ts'
@@ -119,7 +120,8 @@ describe('queued jobs', () => {
 })
 
 describe('attempts', () => {
-  const job = makeJob(1, { wants: { shape: { cpu: 2 }, queue: 'default' }, changes: { state: 'running' } })
+  const plain = makeJob(1, { changes: { state: 'running' } })
+  const job = { ...plain, resolved: { ...plain.resolved, shape: { cpu: 2, memoryMiB: 1024, diskMiB: 4096 } } }
   const attempt = makeAttempt(1, { job, host })
 
   it('take queue, engine and shape from their job, in whatever order one commit tells of them', () => {
@@ -239,13 +241,14 @@ describe('other things', () => {
 })
 
 it('shares all but one leaf with the world before, also with 100,000 jobs', () => {
+  const size = effort(100_000, 3000)
   const world = advanceWorld(
     emptyWorld(start),
-    Array.from({ length: 100_000 }, (_, index) => numbered(index)),
+    Array.from({ length: size }, (_, index) => numbered(index)),
   )
-  const next = advanceWorld(world, [numbered(100_000)])
+  const next = advanceWorld(world, [numbered(size)])
   const before = new Set(leavesOf(world.jobs))
-  expect(before.size).toBeGreaterThan(500)
+  expect(before.size).toBeGreaterThan(size / 128)
   expect(leavesOf(next.jobs).filter((leaf) => !before.has(leaf))).toHaveLength(1)
   const line = new Set(leavesOf(only(world.classes).jobs))
   expect(leavesOf(only(next.classes).jobs).filter((leaf) => !line.has(leaf))).toHaveLength(1)

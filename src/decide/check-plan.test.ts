@@ -186,7 +186,7 @@ describe('the checker lets a job be placed', () => {
 })
 
 describe('the checker lets a queued job be cancelled', () => {
-  const cancelled = job(1, { changes: { cancelRequested: { by: 'user:alice', at: start } } })
+  const cancelled = makeJob(1, { changes: { cancelRequested: { by: 'user:alice', at: start } } })
   const step: Step = { kind: 'cancelQueued', jobId: cancelled.id, jobGeneration: 1 }
 
   it('when somebody asked for it and nothing of it may run', () => {
@@ -203,7 +203,7 @@ describe('the checker lets a queued job be cancelled', () => {
 })
 
 describe('the checker lets an attempt', () => {
-  const running = { ...job(1), state: 'running' as const }
+  const running = makeJob(1, { changes: { state: 'running' } })
   const attempt = makeAttempt(1, { job: running, host })
   const at = { attemptId: attempt.id, jobId: running.id, generation: 1 }
   const end: Step = { kind: 'endAttempt', ...at, outcome: { kind: 'infrastructure', part: 'host', code: 'X', message: '' }, why: '' }

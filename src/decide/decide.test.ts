@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { changesOf } from '../../test/decide/build-world.ts'
 import { carryOut, type Scene } from '../../test/decide/carry-out.ts'
+import { effort } from '../../test/decide/effort.ts'
 import { randomScene } from '../../test/decide/random-world.ts'
 import { isTerminalOperation } from '../model/operation.ts'
 import type { Plan } from '../model/plan.ts'
@@ -9,8 +10,7 @@ import { advanceWorld, emptyWorld } from './advance-world.ts'
 import { checkPlan } from './check-plan.ts'
 import { decide } from './decide.ts'
 
-/** The mutation runner runs every test for every mutant that it cannot place. */
-const runs = { numRuns: process.env['STRYKER_MUTATOR_WORKER'] === undefined ? 300 : 30 }
+const runs = { numRuns: effort(300, 25) }
 
 function planOf(scene: Scene): Plan {
   return decide(scene.spec, scene.world, scene.now)

@@ -21,18 +21,20 @@ const delayed = makeJob(2, { changes: { notBefore: start + minute } })
 const cancelled = makeJob(3, { changes: { cancelRequested: { by: 'user:alice', at: start } } })
 const running = makeJob(4, { changes: { state: 'running' } })
 const busy = makeJob(5)
-const other = makeJob(6, { spec, wants: { queue: 'ci' } })
+const other = { ...makeJob(6), queue: 'ci' }
 const operation = makeOperation(1, lost)
 const attempts = [makeAttempt(1, { job: running, host: lost }), makeAttempt(2, { job: busy, host: lost })] as const
-const world = makeWorld({
-  hosts: [lost, cordoned, retired],
-  jobs: [plain, delayed, cancelled, running, busy, other],
-  attempts,
-  operations: [operation],
-})
+function makeScene() {
+  return makeWorld({
+    hosts: [lost, cordoned, retired],
+    jobs: [plain, delayed, cancelled, running, busy, other],
+    attempts,
+    operations: [operation],
+  })
+}
 
 function codes(subject: string): string[] {
-  return explain(spec, world, { subject, now: start }).map((waiting) => `${waiting.subject.split('/')[0] ?? ''} ${waiting.code}`)
+  return explain(spec, makeScene(), { subject, now: start }).map((waiting) => `${waiting.subject.split('/')[0] ?? ''} ${waiting.code}`)
 }
 
 describe('explaining', () => {
@@ -85,15 +87,15 @@ describe('explaining', () => {
   })
 
   it('is what deciding says, and nothing of its own', () => {
-    const { waiting } = decide(spec, world, start)
+    const { waiting } = decide(spec, makeScene(), start)
     for (const subject of [`job/${plain.id}`, 'host/mini-1', 'queue/default']) {
-      for (const entry of explain(spec, world, { subject, now: start })) expect(waiting).toContainEqual(entry)
+      for (const entry of explain(spec, makeScene(), { subject, now: start })) expect(waiting).toContainEqual(entry)
     }
   })
 
   it('refuses what cannot be explained, with what can', () => {
     try {
-      explain(spec, world, { subject: 'mini-1', now: start })
+      explain(spec, makeScene(), { subject: 'mini-1', now: start })
     } catch (error) {
       if (!(error instanceof CideryError)) throw error
       expect(error).toMatchObject({

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { makeAttempt, makeEngine, makeFacts, makeHost, makeJob, makeSpec, makeWorld, start } from '../../test/decide/build-world.ts'
+import { effort } from '../../test/decide/effort.ts'
 import { liveThrough, type Arrival } from '../../test/decide/virtual-fleet.ts'
 import type { Host } from '../model/host.ts'
 import { minute, second } from '../model/instant.ts'
@@ -95,12 +96,12 @@ describe('a queue with a thousand jobs', () => {
     const spec = makeSpec({ queues: { crowd: {}, few: {} } })
     const hosts = [bigHost(1, 4), bigHost(2, 4)]
     const runsMs = 10 * minute
-    const crowd: Arrival[] = jobsOf('crowd', spec, { from: 1, count: 1000 }).map((job, index) => ({
+    const crowd: Arrival[] = jobsOf('crowd', spec, { from: 1, count: effort(1000, 100) }).map((job, index) => ({
       at: start,
       job,
       runsMs: runsMs - (index % 8) * minute,
     }))
-    const few: Arrival[] = jobsOf('few', spec, { from: 5000, count: 20 }).map((job, index) => {
+    const few: Arrival[] = jobsOf('few', spec, { from: 5000, count: effort(20, 3) }).map((job, index) => {
       const at = start + minute + index * 17 * minute
       return { at, job: { ...job, submittedAt: at, notBefore: at }, runsMs }
     })
@@ -128,14 +129,15 @@ describe('a queue with a thousand jobs', () => {
           expect(Math.abs((given['a'] ?? 0) - (slots * weightA) / (weightA + weightB))).toBeLessThanOrEqual(1)
         })
       }),
-      { numRuns: 10 },
+      { numRuns: effort(10, 2) },
     )
   })
 })
 
 describe('a large job among small ones', () => {
   const spec = makeSpec({ queues: { big: {}, small: {} }, limits: { holdAfter: '10m' } })
-  const large = makeJob(1, { spec, wants: { queue: 'big', shape: { cpu: 8 } } })
+  const plain = makeJob(1)
+  const large = { ...plain, queue: 'big', resolved: { ...plain.resolved, shape: { cpu: 8, memoryMiB: 1024, diskMiB: 4096 } } }
 
   function scene(waitedMs: number) {
     const hosts = [makeHost(1), makeHost(2)]
@@ -201,7 +203,7 @@ describe('a large job among small ones', () => {
 
   it('starts at last, however many small ones come', () => {
     const hosts = [makeHost(1), makeHost(2)]
-    const small: Arrival[] = Array.from({ length: 300 }, (_, index) => {
+    const small: Arrival[] = Array.from({ length: effort(300, 150) }, (_, index) => {
       const at = start + index * 20 * second
       const job = makeJob(10 + index, { spec, wants: { queue: 'small', shape: { cpu: 2, memoryMiB: 100 } }, changes: { submittedAt: at } })
       return { at, job, runsMs: 3 * minute + (index % 5) * 10 * second }

@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { effort } from '../../test/decide/effort.ts'
 import { compareText, emptySorted, firstValue, sortedFrom, visit, withEntry, withoutEntry, type SortedMap } from './sorted-map.ts'
 
 const key = fc.integer({ min: 0, max: 400 }).map((number) => `k${number}`)
@@ -27,7 +28,7 @@ describe('a sorted map', () => {
         expectSame(map, model)
         for (const leaf of map.leaves) expect(leaf.keys.length).toBeGreaterThan(0)
       }),
-      { numRuns: 20 },
+      { numRuns: effort(20, 3) },
     )
   })
 

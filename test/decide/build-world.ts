@@ -3,7 +3,7 @@ import { resolveJob } from '../../src/decide/resolve-job.ts'
 import type { EngineFacts, Host, HostFacts } from '../../src/model/host.ts'
 import { formatId, type IdKind } from '../../src/model/id.ts'
 import { hour, minute } from '../../src/model/instant.ts'
-import { JobSpec, type Attempt, type EngineName, type Job } from '../../src/model/job.ts'
+import { JobSpec, type Attempt, type EngineName, type Job, type ResolvedJob } from '../../src/model/job.ts'
 import { operationLimits, type Operation, type OperationRequest } from '../../src/model/operation.ts'
 import type { Sandbox } from '../../src/model/sandbox.ts'
 import { Spec } from '../../src/model/spec.ts'
@@ -100,8 +100,32 @@ export interface JobWish {
   readonly changes?: Partial<Job>
 }
 
+/** What most tests want: resolved by hand, so that loading a test runs none of the code that it tests. */
+const plainJob: ResolvedJob = {
+  spec: {
+    queue: 'default',
+    command: ['true'],
+    env: {},
+    source: { kind: 'none' },
+    files: [],
+    artifacts: [],
+    labels: {},
+    shape: {},
+    priority: 0,
+    secrets: [],
+  },
+  engine: 'user',
+  image: null,
+  shape: { cpu: 1, memoryMiB: 1024, diskMiB: 4096 },
+  timeoutS: 3600,
+  retries: 2,
+  network: 'nat',
+  logBytes: 1024 ** 3,
+}
+
 export function makeJob(number: number, wish: JobWish = {}): Job {
-  const resolved = resolveJob(wish.spec ?? makeSpec(), JobSpec.parse({ command: ['true'], ...wish.wants }))
+  const isPlain = wish.wants === undefined && wish.spec === undefined
+  const resolved = isPlain ? plainJob : resolveJob(wish.spec ?? makeSpec(), JobSpec.parse({ command: ['true'], ...wish.wants }))
   const submittedAt = wish.changes?.submittedAt ?? start
   return {
     id: idOf('job', number),
