@@ -16,6 +16,9 @@ interface Lab {
   readonly hostToPublic: boolean
   readonly notesOfHost: readonly string[]
   readonly rulesInside: string
+  readonly forwardingDuring: string
+  readonly forwardingAfter: string
+  readonly tablesAfter: string
   readonly sweep: { readonly failures: readonly string[] }
 }
 
@@ -25,8 +28,8 @@ describe('the network of a sandbox', () => {
   let lab: Lab
 
   beforeAll(async () => {
-    // The lab writes its own resolv.conf: in a mount namespace, over a file of its own.
-    const script = `touch ${temporary}/resolv.conf && mount --bind ${temporary}/resolv.conf /etc/resolv.conf && exec "$@"`
+    // The lab is a machine of its own: resolv.conf and /run (which remembers that forwarding was turned on) are not this one's.
+    const script = `touch ${temporary}/resolv.conf && mount --bind ${temporary}/resolv.conf /etc/resolv.conf && mount -t tmpfs tmpfs /run && exec "$@"`
     const words = [
       '--net',
       '--mount',
@@ -86,6 +89,10 @@ describe('the network of a sandbox', () => {
 
   it('none has its loopback and nothing else', () => {
     expect(Object.entries(lab.none).filter(([, reached]) => reached)).toEqual([['ownLoopback', true]])
+  })
+
+  it('is taken back with the last sandbox: no table, no forwarding that was not there', () => {
+    expect(lab).toMatchObject({ forwardingDuring: '1', forwardingAfter: '0', tablesAfter: '' })
   })
 
   it('lets nothing in, and lets no job change its rules', () => {

@@ -4,9 +4,9 @@
  */
 import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
-import { must } from '../../../src/drivers/engines/commands.ts'
+import { must, run } from '../../../src/drivers/engines/commands.ts'
 import { makeUserEngine } from '../../../src/drivers/engines/user/index.ts'
 import type { UserEngineSettings } from '../../../src/drivers/engines/user/settings.ts'
 import type { SandboxRequest } from '../../../src/ports/engine.ts'
@@ -148,9 +148,18 @@ async function main(): Promise<unknown> {
         env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' },
       })
     ).stdout.trim(),
-    sweep: await engine.sweep(new Set()),
+    forwardingDuring: readFileSync('/proc/sys/net/ipv4/ip_forward', 'utf8').trim(),
+    sweep: await removeOneByOne(engine),
+    forwardingAfter: readFileSync('/proc/sys/net/ipv4/ip_forward', 'utf8').trim(),
+    tablesAfter: (await run(['nft', 'list', 'tables'])).stdout.trim(),
   }
   return result
+}
+
+/** As an agent does, job by job, and then looks for more. */
+async function removeOneByOne(engine: ReturnType<typeof makeUserEngine>): Promise<unknown> {
+  for (const { id } of await engine.list()) await engine.destroy(id)
+  return engine.sweep(new Set())
 }
 
 async function reachOnHost(host: string, port: number): Promise<boolean> {

@@ -234,6 +234,11 @@ export class UserEngine implements AccountCleaner {
       })
     }
     this.#records.remove(record.id)
+    if (record.network === 'nat') {
+      await this.#underLock(async () => {
+        if (!this.#records.list().some(({ network }) => network === 'nat')) await this.#isolation.restoreHost()
+      })
+    }
     await this.#afterSandbox()
     return removed
   }

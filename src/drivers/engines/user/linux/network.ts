@@ -101,22 +101,25 @@ const forwardMark = '/run/cidery-turned-on-forwarding'
 
 /** Makes the host ready for `nat`: its table, and forwarding if it was off (written down first). Call under the engine's lock. */
 async function prepareHost(config: UserEngineConfig): Promise<void> {
-  if (readText(forwardSwitch).trim() === '0') {
-    writeFileSync(forwardMark, '')
-    writeFileSync(forwardSwitch, '1')
-  }
+  // The table comes first: as long as there is one, no other engine turns forwarding off.
   await must(['nft', '-f', '-'], { input: hostRuleset(config.prefix, config.netRange) })
+  if (readText(forwardSwitch).trim() !== '0') return
+  writeFileSync(forwardMark, '')
+  writeFileSync(forwardSwitch, '1')
+}
+
+async function someEngineNeedsForwarding(): Promise<boolean> {
+  return /^table inet cidery/m.test((await run(['nft', 'list', 'tables'])).stdout)
 }
 
 /** Takes back what `prepareHost` did, once no sandbox with `nat` is left. Call under the engine's lock. */
 export async function restoreHost(config: UserEngineConfig): Promise<void> {
   if (findProgram('nft') === null) return
   await run(['nft', 'delete', 'table', 'inet', tableName(config.prefix)])
-  if (!existsSync(forwardMark)) return
-  // Another engine of this host may still need it.
-  if (/^table inet cidery/m.test((await run(['nft', 'list', 'tables'])).stdout)) return
+  if (!existsSync(forwardMark) || (await someEngineNeedsForwarding())) return
   writeFileSync(forwardSwitch, '0')
-  rmSync(forwardMark, { force: true })
+  if (await someEngineNeedsForwarding()) writeFileSync(forwardSwitch, '1')
+  else rmSync(forwardMark, { force: true })
 }
 
 /** Links a running sandbox to the outside and shuts off what it may not reach; returns what is weaker than asked. Call under the engine's lock. */
