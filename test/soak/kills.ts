@@ -43,9 +43,9 @@ interface Submitted {
 /** Submits jobs until told to stop; a create that got no answer is repeated with the same key, as the CLI does. */
 function streamJobs(api: Api, random: () => number): { stop(): Promise<readonly Submitted[]> } {
   const accepted: Submitted[] = []
-  let going = true
+  const state = { going: true }
   const work = (async () => {
-    for (let number = 0; going; number += 1) {
+    for (let number = 0; state.going; number += 1) {
       const code = number % 5
       const word = `word-${first}-${number}`
       const key = `kills-${first}-${number}`
@@ -67,7 +67,7 @@ function streamJobs(api: Api, random: () => number): { stop(): Promise<readonly 
   })()
   return {
     async stop() {
-      going = false
+      state.going = false
       await work
       return accepted
     },

@@ -80,6 +80,7 @@ describe('the web page', () => {
       return items.filter((job) => job.name === 'talks').length === 2 ? items[0] : null
     })
     await page.waitForURL(`**/jobs/${rerun.id}`)
+    expect(rerun.spec.name).toBe('talks')
     await fleet.api.post(`/jobs/${rerun.id}/cancel`)
   }, 60_000)
 

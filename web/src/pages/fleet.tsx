@@ -60,7 +60,7 @@ export function FleetPage() {
 
 function HostTable({ hosts, now }: { readonly hosts: readonly HostView[]; readonly now: number }) {
   return (
-    <div className="scroll" tabIndex={0} role="group" aria-label="Table of hosts">
+    <section className="scroll" tabIndex={0} aria-label="Table of hosts">
       <table>
         <thead>
           <tr>
@@ -93,7 +93,7 @@ function HostTable({ hosts, now }: { readonly hosts: readonly HostView[]; readon
           ))}
         </tbody>
       </table>
-    </div>
+    </section>
   )
 }
 
@@ -118,7 +118,7 @@ export function JobTable({ jobs, now }: { readonly jobs: readonly JobView[]; rea
       </p>
     )
   return (
-    <div className="scroll" tabIndex={0} role="group" aria-label="Table of jobs">
+    <section className="scroll" tabIndex={0} aria-label="Table of jobs">
       <table>
         <thead>
           <tr>
@@ -147,6 +147,6 @@ export function JobTable({ jobs, now }: { readonly jobs: readonly JobView[]; rea
           ))}
         </tbody>
       </table>
-    </div>
+    </section>
   )
 }

@@ -1,4 +1,4 @@
-import { useState, type FormEvent } from 'react'
+import { useState, type SubmitEvent } from 'react'
 import type { z } from 'zod'
 import type { SessionView } from '../../../src/model/api.ts'
 import { ApiError, call } from '../api/client.ts'
@@ -8,7 +8,7 @@ export type Session = z.infer<typeof SessionView>
 
 export function LoginPage({ onLogin, problem }: { readonly onLogin: (session: Session) => void; readonly problem: string | null }) {
   const [failure, setFailure] = useState<string | null>(problem)
-  const submit = async (event: FormEvent<HTMLFormElement>): Promise<void> => {
+  const submit = async (event: SubmitEvent<HTMLFormElement>): Promise<void> => {
     event.preventDefault()
     const form = new FormData(event.currentTarget)
     try {
