@@ -58,6 +58,8 @@ async function makeOutside(): Promise<void> {
     input: `link set lo up\n${addresses.map((address) => `addr add ${address} dev out0\n`).join('')}link set out0 up\n`,
   })
   await must(['ip', 'route', 'add', `${places.metadata}/32`, 'via', places.gateway])
+  // A new network namespace starts with what the machine has now.
+  writeFileSync('/proc/sys/net/ipv4/ip_forward', '0')
   writeFileSync('/etc/resolv.conf', `nameserver ${places.gateway}\n`)
 }
 
