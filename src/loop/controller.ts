@@ -26,6 +26,7 @@ export interface ControllerLoopOptions {
   readonly lead: Lead
   /** The spec in force, read again when another was applied. */
   readonly readSpec: () => Promise<{ readonly generation: number; readonly spec: Spec }>
+  /** Told when another spec came into force; not of the first one: every host asks anew under a new epoch. */
   readonly specChanged: (spec: Spec) => Promise<void>
   /** Told of each pass, for metrics and views. */
   readonly passed?: (pass: PassReport) => void
@@ -60,6 +61,12 @@ export interface ControllerLoop {
   stop(): Promise<void>
 }
 
+/** Which spec the decider has, and under which epoch it got its world. */
+interface SpecAt {
+  readonly epoch: number
+  readonly generation: number
+}
+
 const emptyPlan: Plan = { steps: [], waiting: [], nextAt: null }
 /** Commits that come together are looked at together. */
 const gather: Milliseconds = 5
@@ -73,7 +80,8 @@ export function createControllerLoop(options: ControllerLoopOptions): Controller
   const feed = createChangeFeed(recorder, options.lastSeen, wakeUp.wake)
   let status: LoopStatus = { lastPassAt: null, lastPassMs: null, passes: 0, failures: 0, staleSteps: 0, problem: null }
   let plan = emptyPlan
-  let known: { readonly epoch: number; readonly generation: number; readonly spec: Spec } | null = null
+  let known: SpecAt | null = null
+  let told: SpecAt | null = null
   let listening: { readonly epoch: number; readonly since: Instant } | null = null
   let stopped = false
   let running: Promise<void> = Promise.resolve()
@@ -81,24 +89,24 @@ export function createControllerLoop(options: ControllerLoopOptions): Controller
   /** Brings the decider's world and spec up to what is committed; from nothing when this controller just took the lead. */
   async function observe(epoch: number): Promise<Spec> {
     const { generation, spec } = await options.readSpec()
-    if (known?.epoch !== epoch) {
-      // A pass that failed starts from the rows again, but this controller has listened all the while.
-      if (listening?.epoch !== epoch) listening = { epoch, since: clock.now() }
-      const all = await feed.all()
-      await decider.reset(spec, emptyWorld(listening.since))
-      decider.advance(all)
-      known = { epoch, generation, spec }
-      await options.specChanged(spec)
-      return spec
-    }
-    if (known.generation !== generation) {
-      await decider.setSpec(spec)
-      known = { epoch, generation, spec }
-      await options.specChanged(spec)
-    }
-    const changes = await feed.take()
-    if (changes.length > 0) decider.advance(changes)
+    if (known?.epoch === epoch) {
+      if (known.generation !== generation) await decider.setSpec(spec)
+      const changes = await feed.take()
+      if (changes.length > 0) decider.advance(changes)
+    } else await loadWorld(epoch, spec)
+    known = { epoch, generation }
+    // The first spec of an epoch is no news: every host asks anew under a new epoch.
+    if (told?.epoch === epoch && told.generation !== generation) await options.specChanged(spec)
+    told = known
     return spec
+  }
+
+  async function loadWorld(epoch: number, spec: Spec): Promise<void> {
+    // A pass that failed starts from the rows again, but this controller has listened all the while.
+    if (listening?.epoch !== epoch) listening = { epoch, since: clock.now() }
+    const all = await feed.all()
+    await decider.reset(spec, emptyWorld(listening.since))
+    decider.advance(all)
   }
 
   async function pass(): Promise<void> {

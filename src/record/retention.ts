@@ -1,7 +1,7 @@
 import type { Instant, Milliseconds } from '../model/instant.ts'
 import type { Blobs } from '../ports/blobs.ts'
 import type { Reader } from '../ports/store.ts'
-import { digestsOfJob, removeUpload, uploadsBefore } from './blobs.ts'
+import { digestsOfJob, hasBlob, removeUpload, uploadsBefore } from './blobs.ts'
 import type { Recorder, RecordTx } from './commit.ts'
 import { jobOf } from './rows.ts'
 
@@ -115,7 +115,11 @@ async function removeBlobs(ports: RetentionPorts, before: Instant): Promise<numb
     }
     return digests
   })
-  for (const digest of old) await ports.blobs.remove(`sha256/${digest}`)
+  for (const digest of old) {
+    // Somebody may have sent them again meanwhile.
+    if (await ports.recorder.read((db) => hasBlob(db, digest))) continue
+    await ports.blobs.remove(`sha256/${digest}`)
+  }
   return old.length
 }
 

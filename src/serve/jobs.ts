@@ -162,9 +162,8 @@ async function showJob(services: Services, id: string): Promise<JobView> {
   return jobView({ ...found, waiting: await waitingNow(services, found.job) })
 }
 
-/** Asks the deciding functions afresh, so that a job that was submitted a moment ago has its reason too. */
+/** The reasons of the last pass; a job that is newer than that is asked for by itself. */
 async function waitingNow(services: Services, job: Job): Promise<readonly Waiting[]> {
-  if (job.state === 'ended') return []
-  const waiting = await services.judgement.explain(`job/${job.id}`, services.clock.now())
-  return waiting.length > 0 ? waiting : waitingOfJob(job, services.plan(), services.judgement.classOf(job))
+  const known = waitingOfJob(job, services.plan(), services.judgement.classOf(job))
+  return job.state === 'ended' || known.length > 0 ? known : services.judgement.explain(`job/${job.id}`, services.clock.now())
 }

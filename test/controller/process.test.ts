@@ -42,7 +42,7 @@ describe('a controller process', () => {
       ['state.db', 0o600],
       ['controller.json', 0o600],
     ] as const) {
-      expect((await stat(join(state, path))).mode & 0o777, path).toBe(mode)
+      expect([path, (await stat(join(state, path))).mode & 0o777]).toEqual([path, mode])
     }
     expect(JSON.parse(await readFile(join(state, 'controller.json'), 'utf8'))).toMatchObject({ url, caFingerprint: null })
     expect(await api.get('/controller')).toMatchObject({ leads: true, epoch: 1, store: 'sqlite', loop: { problem: null } })
@@ -242,7 +242,7 @@ describe('a log of 100 MB', () => {
     })
     highest = Math.max(highest, await memory())
     const read = createHash('sha256')
-    if (slow.body !== null) for await (const bytes of slow.body) read.update(bytes as Uint8Array)
+    if (slow.body !== null) for await (const bytes of slow.body) read.update(bytes)
     highest = Math.max(highest, await memory())
     expect(read.digest('hex')).toBe(hash.digest('hex'))
     expect(highest - before).toBeLessThan(80 * 1024 * 1024)

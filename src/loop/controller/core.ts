@@ -203,7 +203,8 @@ export async function createControllerCore(ports: CorePorts, options: CoreOption
       poolOf: poolNameOf,
       labelsOf,
       leaseEnd: (sandbox) => leaseEnd(sandbox).at,
-      explain: (subject, now) => ports.decider.explain(subject, now),
+      // Before the first pass there is no world to look at.
+      explain: async (subject, now) => (loop.status().passes === 0 ? [] : ports.decider.explain(subject, now)),
     },
   }
 
