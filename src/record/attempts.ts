@@ -3,15 +3,13 @@ import { minute, type Instant, type Milliseconds } from '../model/instant.ts'
 import type { Attempt, AttemptState, Job, Outcome } from '../model/job.ts'
 import type { AttemptReport } from '../model/sync.ts'
 import type { Reader } from '../ports/store.ts'
-import { chunks, type RecordTx } from './commit.ts'
+import { chunks, type Applied, type RecordTx } from './commit.ts'
 import { countFailure, findHostRow } from './hosts.ts'
 import { endJob, findJob, saveJob } from './jobs.ts'
 import { attemptOf, attemptRow, hostOf, type AttemptRow } from './rows.ts'
 
 /** The longest wait between two tries of a job. */
 const longestRetryDelay = 10 * minute
-
-export type Applied = 'done' | 'stale'
 
 export interface Assignment {
   readonly attemptId: AttemptId

@@ -20,6 +20,9 @@ export interface Touched {
   readonly desiredOf: ReadonlySet<string>
 }
 
+/** What came of a step: `stale` when what it was decided for has changed since, and nothing was done. */
+export type Applied = 'done' | 'stale'
+
 /** One transaction of the record: the rows, the moment, and what else belongs into the same commit. */
 export interface RecordTx {
   readonly db: Writer

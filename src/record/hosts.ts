@@ -7,6 +7,7 @@ import type { Reader, Writer } from '../ports/store.ts'
 import { chunks, type RecordTx } from './commit.ts'
 import { pageOfRows, readCursor, type Page, type PageRequest } from './pages.ts'
 import { hostDoc, hostOf, type HostRow } from './rows.ts'
+import { forgetSandboxesOf } from './sandboxes.ts'
 
 export async function findHostRow(db: Reader, id: string): Promise<HostRow | undefined> {
   return db.selectFrom('hosts').selectAll().where('id', '=', id).executeTakeFirst()
@@ -155,6 +156,7 @@ export async function retireHost(tx: RecordTx, write: HostWrite): Promise<Host> 
   }
   const retired = await moveHost(tx, host, 'retired')
   await tx.db.updateTable('hosts').set({ key_hash: null, next_key_hash: null }).where('id', '=', host.id).execute()
+  await forgetSandboxesOf(tx, host.id)
   tx.note('host.retired', `host/${host.name}`)
   tx.desire(host.id)
   return retired

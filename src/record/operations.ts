@@ -12,10 +12,10 @@ import {
 } from '../model/operation.ts'
 import type { OperationReport } from '../model/sync.ts'
 import type { Reader } from '../ports/store.ts'
-import type { Applied } from './attempts.ts'
-import { chunks, type RecordTx } from './commit.ts'
+import { chunks, type Applied, type RecordTx } from './commit.ts'
 import { findHostRow } from './hosts.ts'
 import { operationOf, operationRevision, operationRow, type OperationRow } from './rows.ts'
+import { failRequested } from './sandboxes.ts'
 
 /** Output kept of an operation. */
 const outputLimit = 64 * 1024
@@ -162,13 +162,16 @@ function moved(tx: RecordTx, operation: Operation, to: OperationState): Partial<
   }
 }
 
-function noteMove(tx: RecordTx, operation: Operation, reason: string): void {
+async function noteMove(tx: RecordTx, operation: Operation, reason: string): Promise<void> {
   const kind = isTerminalOperation(operation.state) ? 'operation.ended' : 'operation.changed'
   const bad = operation.state === 'ERROR' || operation.state === 'TIMEOUT' || operation.state === 'SUSPICIOUS'
   tx.note(kind, `operation/${operation.id}`, {
     result: bad ? 'failed' : 'ok',
     data: { kind: operation.request.kind, hostId: operation.hostId, state: operation.state, reason, exitCode: operation.exitCode },
   })
+  const { request, state } = operation
+  const failed = isTerminalOperation(state) && state !== 'SUCCESS'
+  if (request.kind === 'sandboxCreate' && failed) await failRequested(tx, request.sandboxId, reason)
 }
 
 export interface OperationMove {
@@ -186,7 +189,7 @@ export async function moveOperation(tx: RecordTx, move: OperationMove): Promise<
   const change = { ...moved(tx, before, move.to), startedBootId, reason: move.reason }
   const after = await saveOperation(tx, before, { change, revision: operationRevision(row) })
   if (after === null) return 'stale'
-  noteMove(tx, after, move.reason)
+  await noteMove(tx, after, move.reason)
   return 'done'
 }
 
@@ -253,7 +256,7 @@ export async function recordOperationReport(
     completedAt: report.state === 'SUCCESS' ? (before.completedAt ?? tx.now) : before.completedAt,
   }
   const after = await saveOperation(tx, before, { change, revision: report.revision, quiet: !isTerminalOperation(changed.state) })
-  if (after !== null) for (const state of moves) noteMove(tx, { ...after, state }, after.reason)
+  if (after !== null) for (const state of moves) await noteMove(tx, { ...after, state }, after.reason)
   return acknowledged
 }
 

@@ -6,8 +6,7 @@ import type { EngineName } from '../model/job.ts'
 import { sandboxCan, type Sandbox, type SandboxState } from '../model/sandbox.ts'
 import type { SandboxReport } from '../model/sync.ts'
 import type { Reader } from '../ports/store.ts'
-import type { Applied } from './attempts.ts'
-import { chunks, type RecordTx } from './commit.ts'
+import { chunks, type Applied, type RecordTx } from './commit.ts'
 import { sandboxOf, sandboxRow } from './rows.ts'
 
 const gone: readonly SandboxState[] = ['gone']
@@ -159,6 +158,22 @@ export async function warnSandbox(
   if (warned === null) return 'stale'
   tx.note('sandbox.expiring', `sandbox/${step.sandboxId}`, { data: { expiresAt: step.expiresAt, timeLeftMs: step.expiresAt - tx.now } })
   return 'done'
+}
+
+/** A sandbox that was never made, since its host could not: it stays to be seen until it is removed or its lease ends. */
+export async function failRequested(tx: RecordTx, id: string, reason: string): Promise<void> {
+  const row = await tx.db.selectFrom('sandboxes').selectAll().where('id', '=', id).executeTakeFirst()
+  if (row === undefined || row.state !== 'requested') return
+  const failed = await saveSandbox(tx, sandboxOf(row), { state: 'failed', reason })
+  if (failed !== null) tx.note('sandbox.changed', `sandbox/${id}`, { result: 'failed', data: { state: 'failed', reason } })
+}
+
+/** The host left the fleet: whatever it held is out of reach. */
+export async function forgetSandboxesOf(tx: RecordTx, hostId: string): Promise<void> {
+  for (const sandbox of await sandboxesOfHosts(tx.db, [hostId])) {
+    const forgotten = await saveSandbox(tx, sandbox, { state: 'gone', reason: 'its host left the fleet' })
+    if (forgotten !== null) tx.note('sandbox.removed', `sandbox/${sandbox.id}`, { data: { state: 'gone', reason: forgotten.reason } })
+  }
 }
 
 /** Somebody used it: its idle lease starts anew. */

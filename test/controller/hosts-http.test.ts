@@ -259,4 +259,15 @@ describe('a sandbox that a person makes', () => {
     expect((await api.call('POST', '/sandboxes/mine/streams', { body: { command: ['sh'] } })).status).toBe(409)
     expect((await api.call('GET', '/sandboxes/none')).status).toBe(404)
   })
+
+  it('is shown as failed when its host could not make it, and gone when its host leaves the fleet', async () => {
+    await api.fleet.agent('mini-1', { operation: async (_operation, say) => say({ state: 'ERROR', exitCode: 1, reason: 'no room' }) })
+    await api.fleet.until(async () => (await api.fleet.host('mini-1')).state === 'up')
+    const { status } = await api.call('POST', '/sandboxes', { body: { name: 'mine' } })
+    expect(status).toBe(201)
+    await api.fleet.until(async () => (await api.call('GET', '/sandboxes/mine')).body.state === 'failed')
+    expect((await api.call('GET', '/sandboxes/mine')).body).toMatchObject({ reason: 'no room' })
+    await write('mini-1', 'retire')
+    expect((await api.call('GET', '/sandboxes/mine')).body).toMatchObject({ state: 'gone', reason: 'its host left the fleet' })
+  })
 })
