@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
@@ -65,9 +65,6 @@ async function removeSandboxes(): Promise<void> {
   const deadline = performance.now() + 30_000
   for (const name of await names()) await cidery(['sandbox', 'rm', name, '--yes'])
   while ((await names()).length > 0 && performance.now() < deadline) await new Promise((resolve) => void setTimeout(resolve, 200))
-  // And the packet filter rules of this prefix go with the last sandbox of a clean-up.
-  for (const host of (await cidery(['host', 'ls', '-o', 'name'])).stdout.split('\n').filter((name) => name !== ''))
-    await cidery(['host', 'clean', host])
 }
 
 beforeAll(async () => {
@@ -94,6 +91,8 @@ afterAll(async () => {
   // A sandbox that a failed test left has an account of this machine.
   await removeSandboxes()
   await end('SIGTERM')
+  // The engine keeps its table of packet filter rules for the next job; here there is none.
+  if (isRoot) spawnSync('nft', ['delete', 'table', 'inet', `cidery_q${number.toString(36)}x`], { stdio: 'ignore' })
   await rm(directory, { recursive: true, force: true })
 }, 60_000)
 
