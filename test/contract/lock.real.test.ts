@@ -175,7 +175,7 @@ describe('the kernel lock', () => {
     await held.release()
     expect(statSync(open).mode & 0o777).toBe(0o700)
     expect(statSync(join(open, 'deep', 'agent.lock')).mode & 0o777).toBe(0o600)
-    await expect(lock.acquire(join(tmpdir(), 'cidery-agent.lock'), 'agent')).rejects.toMatchObject({ code: 'FORBIDDEN' })
+    await expect(lock.acquire(join('/tmp', 'cidery-agent.lock'), 'agent')).rejects.toMatchObject({ code: 'FORBIDDEN' })
     for (const mode of [0o777, 0o1777, 0o702]) {
       chmodSync(join(open, 'deep'), mode)
       await expect(lock.acquire(join(open, 'deep', 'agent.lock'), 'agent')).rejects.toMatchObject({ code: 'FORBIDDEN' })
@@ -183,7 +183,7 @@ describe('the kernel lock', () => {
     chmodSync(join(open, 'deep'), 0o700)
     chmodSync(open, 0o777)
     await expect(lock.acquire(join(open, 'deep', 'agent.lock'), 'agent')).rejects.toMatchObject({ code: 'FORBIDDEN' })
-    expect(existsSync(join(tmpdir(), 'cidery-agent.lock'))).toBe(false)
+    expect(existsSync(join('/tmp', 'cidery-agent.lock'))).toBe(false)
   })
 
   it('keeps two identities apart', async () => {

@@ -12,7 +12,7 @@ interface Ran {
 /** Runs a program as a user without any rights, who sees the checkout at a path that is open to all. */
 async function asNobody(words: readonly string[]): Promise<Ran> {
   const open = mkdtempSync('/tmp/cidery-nobody-')
-  const script = `chmod 755 ${open} && mount --bind "$PWD" ${open} && cd ${open} && exec setpriv --reuid 65534 --regid 65534 --clear-groups env HOME=/nonexistent "$@"`
+  const script = `chmod 755 ${open} && mount --bind "$PWD" ${open} && cd ${open} && exec setpriv --reuid 65534 --regid 65534 --clear-groups env HOME=/nonexistent TMPDIR=/tmp "$@"`
   const child = spawn('unshare', ['--mount', '--propagation', 'private', 'sh', '-c', script, 'as-nobody', ...words], {
     stdio: ['ignore', 'pipe', 'pipe'],
   })

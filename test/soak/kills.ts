@@ -1,3 +1,5 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import type { JobView } from '../../src/model/api.ts'
@@ -105,6 +107,18 @@ async function logProblems(api: Api, accepted: readonly Submitted[]): Promise<re
   return problems
 }
 
+/** Says which jobs did not end and what their host knows of them, before the fleet and its files go. */
+async function tellWhatIsStuck(fleet: Fleet, error: unknown): Promise<never> {
+  const stuck = (await allJobs(fleet.api)).filter((job) => job.state !== 'ended')
+  console.error(JSON.stringify(stuck, null, 1))
+  console.error(JSON.stringify(await fleet.api.get('/hosts/host-1'), null, 1))
+  for (const name of ['agent.log', 'controller.log']) {
+    const log = await readFile(join(fleet.directory, name), 'utf8')
+    console.error(`── the end of ${name}\n${log.split('\n').slice(-40).join('\n')}`)
+  }
+  throw error
+}
+
 async function playRounds(): Promise<readonly string[]> {
   const random = mulberry32(1000 + first)
   const fleet = await startFleet({ store, name: `kills-${store}-${first}` })
@@ -118,7 +132,9 @@ async function playRounds(): Promise<readonly string[]> {
     }
     const accepted = await stream.stop()
     console.log(`${accepted.length} jobs accepted; waiting until all ended`)
-    await waitFor('all jobs to end', async () => (await allJobs(fleet.api)).every((job) => job.state === 'ended'), 300_000)
+    await waitFor('all jobs to end', async () => (await allJobs(fleet.api)).every((job) => job.state === 'ended'), 300_000).catch(
+      (error: unknown) => tellWhatIsStuck(fleet, error),
+    )
     const { twins, looks } = watch.stop()
     const jobs = new Map((await allJobs(fleet.api)).map((job) => [job.id, job]))
     const problems = [
