@@ -91,6 +91,11 @@ afterAll(async () => {
   // A sandbox that a failed test left has an account of this machine.
   await removeSandboxes()
   await end('SIGTERM')
+  // A proof that a sandbox boots may have been under way: the next agent of this state would have cleaned up, and there is none.
+  if (isRoot)
+    spawnSync('sh', ['-c', `getent passwd | cut -d: -f1 | grep '^q${number.toString(36)}x-' | xargs -r -n1 userdel --force`], {
+      stdio: 'ignore',
+    })
   // The engine keeps its table of packet filter rules for the next job; here there is none.
   if (isRoot) spawnSync('nft', ['delete', 'table', 'inet', `cidery_q${number.toString(36)}x`], { stdio: 'ignore' })
   await rm(directory, { recursive: true, force: true })
