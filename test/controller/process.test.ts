@@ -215,6 +215,30 @@ describe.each(['sqlite', 'postgres'] as const)('a controller on %s that is kille
   })
 })
 
+describe('a parked poll', () => {
+  it('is answered within 100 ms of a change of what its host should look like', async () => {
+    const of = await start()
+    const agent = await of.agent('mini-1')
+    await waitFor('the host', async () => (await of.api.get<z.infer<typeof HostView>>('/hosts/mini-1')).state === 'up')
+    const waits: number[] = []
+    for (let round = 0; round < 15; round += 1) {
+      // The agent is given time to park again.
+      await sleep(100)
+      const answered = agent.answers.length
+      const { generation } = await of.api.get<z.infer<typeof HostView>>('/hosts/mini-1')
+      const startedAt = performance.now()
+      const verb = round % 2 === 0 ? 'cordon' : 'uncordon'
+      await of.api.post(`/hosts/mini-1/${verb}`, verb === 'cordon' ? { reason: '' } : {}, { 'if-match': `"${generation}"` })
+      while (performance.now() - startedAt < 5000 && !agent.answers.slice(answered).some(({ desired }) => desired !== null)) await sleep(1)
+      waits.push(performance.now() - startedAt)
+    }
+    // From before the request that changes it; half of them, so that a busy machine does not decide.
+    const median = waits.toSorted((a, b) => a - b)[7] ?? Number.POSITIVE_INFINITY
+    console.log(`from request to answered poll: median ${median.toFixed(1)} ms`)
+    expect(median).toBeLessThan(100)
+  })
+})
+
 describe('a log of 100 MB', () => {
   it('passes through the controller in bounded memory, also past a reader that does not read', async () => {
     const of = await start()
