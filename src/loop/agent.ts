@@ -153,7 +153,7 @@ export async function startAgentLoop(ports: AgentPorts, options: AgentLoopOption
     onChange: wake,
     onEnded: () => facts.tell(),
   })
-  const streams = streamBoard(ports)
+  const streams = streamBoard(ports, stopping)
   const health = healthWatch({ ports, policy: options.healthPolicy ?? defaultVerdictPolicy, look, stopping })
   const sync = syncLoop({
     ports,

@@ -23,6 +23,7 @@ import type { EngineName } from '../model/job.ts'
 import type { AgentHealth } from '../observe/agent/health.ts'
 import type { AgentIdentity, AgentJournal, AgentPorts } from '../ports/agent.ts'
 import type { Engine } from '../ports/engine.ts'
+import type { HeldLock } from '../ports/lock.ts'
 import type { Log } from '../ports/log.ts'
 import { readAgentConfig } from './agent-config.ts'
 import { serveHealth, type HealthAddress } from './agent-health.ts'
@@ -111,14 +112,22 @@ export async function runAgent(options: RunAgentOptions): Promise<RunningAgent> 
   const { stateDir, log } = options
   await mkdir(stateDir, { recursive: true, mode: 0o700 })
   await chmod(stateDir, 0o700)
-  // First of all, so that a second agent touches nothing.
-  const lock = await createKernelLock().acquire(join(stateDir, 'agent.lock'), 'agent')
+  try {
+    // First of all, so that a second agent touches nothing.
+    const lock = await createKernelLock().acquire(join(stateDir, 'agent.lock'), 'agent')
+    return await startLocked(options, lock)
+  } catch (error) {
+    log.error(error instanceof Error ? error.message : 'the agent could not start')
+    throw error
+  }
+}
+
+async function startLocked(options: RunAgentOptions, lock: HeldLock): Promise<RunningAgent> {
   try {
     // What belongs to this one machine; an option that was given goes first.
-    return await startHeld({ ...(await readAgentConfig(stateDir)), ...options } as RunAgentOptions, () => lock.release())
+    return await startHeld({ ...(await readAgentConfig(options.stateDir)), ...options } as RunAgentOptions, () => lock.release())
   } catch (error) {
     await lock.release()
-    log.error('the agent could not start', { error: error instanceof Error ? error.message : 'an unknown fault' })
     throw error
   }
 }

@@ -94,20 +94,15 @@ export function fakeController(time: { readonly clock: Clock; readonly timers: T
   function takeAttempt(report: AttemptReport): void {
     const before = attempts.get(report.id) ?? []
     const last = before.at(-1)
+    if (last !== undefined && report.revision < last.revision) return
     const assigned = desired.get(report.id)
-    if (assigned !== undefined && assigned.generation !== report.generation)
+    if (assigned !== undefined && assigned.generation !== report.generation) {
       violations.push(`${report.id}: generation ${report.generation} was never assigned`)
-    if (last !== undefined) {
-      if (report.revision < last.revision) return
-      if (report.revision === last.revision && JSON.stringify(report) !== JSON.stringify(last))
-        violations.push(`${report.id}: revision ${report.revision} has two contents`)
-      if (attemptStates.indexOf(report.state) < attemptStates.indexOf(last.state))
-        violations.push(`${report.id}: went back from ${last.state} to ${report.state}`)
-      if (last.outcome !== null && JSON.stringify(last.outcome) !== JSON.stringify(report.outcome))
-        violations.push(`${report.id}: has two outcomes`)
     }
-    if ((report.state === 'ended') !== (report.outcome !== null))
+    if (last !== undefined) violations.push(...backwards(last, report))
+    if ((report.state === 'ended') !== (report.outcome !== null)) {
       violations.push(`${report.id}: ${report.state} with outcome ${JSON.stringify(report.outcome)}`)
+    }
     attempts.set(report.id, [...before, report])
     if (report.state === 'ended' && desired.delete(report.id)) generation += 1
   }
@@ -298,6 +293,16 @@ export function fakeController(time: { readonly clock: Clock; readonly timers: T
     },
   }
   return controller
+}
+
+/** What a later report of an attempt must not say after an earlier one. */
+function backwards(last: AttemptReport, report: AttemptReport): readonly string[] {
+  const wrong: string[] = []
+  if (report.revision === last.revision && JSON.stringify(report) !== JSON.stringify(last))
+    wrong.push(`revision ${report.revision} has two contents`)
+  if (attemptStates.indexOf(report.state) < attemptStates.indexOf(last.state)) wrong.push(`went back from ${last.state} to ${report.state}`)
+  if (last.outcome !== null && JSON.stringify(last.outcome) !== JSON.stringify(report.outcome)) wrong.push('has two outcomes')
+  return wrong.map((text) => `${report.id}: ${text}`)
 }
 
 async function* piecesOf(bytes: Buffer, before: () => void): AsyncGenerator<Uint8Array> {

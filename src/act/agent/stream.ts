@@ -12,7 +12,14 @@ export interface StreamSubject {
   readonly env: Readonly<Record<string, string>>
 }
 
+export interface StreamSurroundings {
+  readonly subject: StreamSubject
+  /** Aborted when the agent stops: a terminal does not outlive it. */
+  readonly stopping: AbortSignal
+}
+
 const stopGrace = 1000
+const hangUp = 1
 /** Pieces of input that came before the process was there; a person types fewer. */
 const mostEarly = 1000
 
@@ -20,18 +27,31 @@ const mostEarly = 1000
  * Runs a command or shell inside a sandbox for somebody who watches: bytes both ways until either side ends. What cannot be started is
  * told in the terminal, with exit code 125.
  */
-export async function openStream(ports: AgentPorts, desired: DesiredStream, subject: StreamSubject): Promise<void> {
+export async function openStream(ports: AgentPorts, desired: DesiredStream, around: StreamSurroundings): Promise<void> {
+  const { subject, stopping } = around
   let process: StartedProcess | undefined
   let closed = false
   const early: Uint8Array[] = []
 
+  function stopProcess(): void {
+    closed = true
+    process
+      ?.stop(stopGrace)
+      .catch((error: unknown) => ports.log.warn('a stream was not ended', { stream: desired.id, error: messageOf(error) }))
+  }
+
   async function begin(output: Parameters<StreamPeer['start']>[0]): Promise<void> {
+    function onStopping(): void {
+      stopProcess()
+      output.exit(null, hangUp)
+    }
+    stopping.addEventListener('abort', onStopping, { once: true })
     try {
       const [program = '/bin/sh', ...rest] = desired.command
       const command = { argv: [program, ...rest] as const, env: subject.env, tty: desired.tty }
       const launch = await subject.engine.command(desired.sandboxId, command)
       process = await ports.processes.start(launch, { interactive: true, mergeErrors: true })
-      if (closed) await process.stop(stopGrace)
+      if (closed || stopping.aborted) stopProcess()
       for (const bytes of early.splice(0)) await process.write(bytes)
       for await (const bytes of process.output) await output.write(bytes)
       const { code, signal } = await process.ended
@@ -39,6 +59,8 @@ export async function openStream(ports: AgentPorts, desired: DesiredStream, subj
     } catch (error) {
       await output.write(Buffer.from(`cidery: ${messageOf(error)}\r\n`))
       output.exit(125, null)
+    } finally {
+      stopping.removeEventListener('abort', onStopping)
     }
   }
 
@@ -50,12 +72,7 @@ export async function openStream(ports: AgentPorts, desired: DesiredStream, subj
     onResize() {
       // `script` and the engines' terminals take their size at the start only.
     },
-    onClosed() {
-      closed = true
-      process
-        ?.stop(stopGrace)
-        .catch((error: unknown) => ports.log.warn('a stream was not ended', { stream: desired.id, error: messageOf(error) }))
-    },
+    onClosed: stopProcess,
     start(output) {
       begin(output).catch((error: unknown) => ports.log.warn('a stream broke off', { stream: desired.id, error: messageOf(error) }))
     },

@@ -12,14 +12,14 @@ export interface StreamBoard {
 /** At once; more wait for the controller to list them again. */
 const mostStreams = 32
 
-export function streamBoard(ports: AgentPorts): StreamBoard {
+export function streamBoard(ports: AgentPorts, stopping: AbortSignal): StreamBoard {
   const open = new Map<string, Promise<void>>()
   /** Streams that ended and are still listed are not opened again. */
   const over = new Set<string>()
 
   async function attach(desired: DesiredStream): Promise<void> {
     try {
-      await openStream(ports, desired, await engineWith(ports, desired.sandboxId))
+      await openStream(ports, desired, { subject: await engineWith(ports, desired.sandboxId), stopping })
     } catch (error) {
       ports.log.warn('a stream could not be opened', { stream: desired.id, error: messageOf(error) })
     } finally {

@@ -44,6 +44,7 @@ export async function callJson(trust: Trust, options: Call): Promise<unknown> {
 async function send(trust: Trust, options: Call): Promise<IncomingMessage> {
   options.signal?.throwIfAborted()
   const agent = await trust.connections()
+  options.signal?.throwIfAborted()
   const body = options.json === undefined ? options.bytes : Buffer.from(JSON.stringify(options.json))
   const headers: Record<string, string> = { accept: 'application/json', ...options.headers }
   if (options.key !== undefined) headers['authorization'] = `Bearer ${options.key}`

@@ -29,29 +29,26 @@ export async function attach(trust: Trust, at: { readonly path: string; readonly
     maxPayload: 16 * 1024 ** 2,
     ...(ca === null ? {} : { ca }),
   })
-  await connected(trust, socket)
-  await pump(socket, peer)
+  await pump(trust, socket, peer)
 }
 
-function connected(trust: Trust, socket: WebSocket): Promise<void> {
+/** Listens before the connection is there: the first bytes come in the same packet as the end of the handshake. */
+function pump(trust: Trust, socket: WebSocket, peer: StreamPeer): Promise<void> {
   return new Promise((resolve, reject) => {
-    socket.once('open', () => resolve())
-    socket.once('error', (error) => reject(unreachable(trust, error)))
-  })
-}
-
-function pump(socket: WebSocket, peer: StreamPeer): Promise<void> {
-  return new Promise((resolve) => {
-    let silence = setTimeout(() => socket.terminate(), silenceMs)
+    let open = false
+    let silence: NodeJS.Timeout | undefined
     function heard(): void {
       clearTimeout(silence)
       silence = setTimeout(() => socket.terminate(), silenceMs)
     }
     socket.on('ping', heard)
-    socket.on('error', () => socket.terminate())
+    socket.on('error', (error) => {
+      if (!open) reject(unreachable(trust, error))
+      socket.terminate()
+    })
     socket.on('close', () => {
       clearTimeout(silence)
-      peer.onClosed()
+      if (open) peer.onClosed()
       resolve()
     })
     socket.on('message', (data: Buffer, isBinary: boolean) => {
@@ -59,12 +56,16 @@ function pump(socket: WebSocket, peer: StreamPeer): Promise<void> {
       if (isBinary) take(socket, peer, data)
       else control(peer, data)
     })
-    peer.start({
-      write: (bytes) => write(socket, bytes),
-      exit(code, signal) {
-        if (socket.readyState !== WebSocket.OPEN) return
-        socket.send(JSON.stringify({ exit: { code, signal } }), () => socket.close(1000))
-      },
+    socket.on('open', () => {
+      open = true
+      heard()
+      peer.start({
+        write: (bytes) => write(socket, bytes),
+        exit(code, signal) {
+          if (socket.readyState !== WebSocket.OPEN) return
+          socket.send(JSON.stringify({ exit: { code, signal } }), () => socket.close(1000))
+        },
+      })
     })
   })
 }

@@ -1,0 +1,203 @@
+import { spawn, type ChildProcess } from 'node:child_process'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { WebSocket } from 'ws'
+import { runAgent, type RunAgentOptions, type RunningAgent } from '../../src/main/agent.ts'
+import { runController, type RunningController } from '../../src/main/controller.ts'
+import type { JobView } from '../../src/model/api.ts'
+import { recordingLog } from '../doubles/recording-log.ts'
+import { until } from './real-agent.ts'
+
+let folder: string
+let controller: RunningController
+let token: string
+let agent: RunningAgent | undefined
+const children: ChildProcess[] = []
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'cidery-both-'))
+  controller = await runController({
+    stateDir: join(folder, 'controller'),
+    listen: { host: '127.0.0.1', port: 0 },
+    version: '1',
+    log: recordingLog(),
+    handleSignals: false,
+  })
+  token = (await readFile(controller.tokenFile, 'utf8')).trim()
+})
+
+afterEach(async () => {
+  await agent?.stop()
+  agent = undefined
+  for (const child of children.splice(0)) child.kill('SIGKILL')
+  await controller.close()
+  await rm(folder, { recursive: true, force: true })
+})
+
+async function api<T>(method: string, path: string, body?: unknown): Promise<T> {
+  const headers: Record<string, string> = {
+    authorization: `Bearer ${token}`,
+    ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+  }
+  const response = await fetch(`${controller.url}/api/v1${path}`, {
+    method,
+    headers,
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  })
+  if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${await response.text()}`)
+  return (response.status === 204 ? null : await response.json()) as T
+}
+
+async function enrolmentToken(): Promise<string> {
+  return (await api<{ readonly token: string }>('POST', '/enrolments', {})).token
+}
+
+const engines = { user: { prefix: 'tc-', uidRange: [675_000, 675_999], netRange: '198.19.245.0/24' } }
+
+async function options(change: Partial<RunAgentOptions> = {}): Promise<RunAgentOptions> {
+  const enrolled = await readFile(join(folder, 'agent', 'journal', 'identity.json'), 'utf8').catch(() => null)
+  return {
+    stateDir: join(folder, 'agent'),
+    version: '1',
+    log: recordingLog(),
+    controllerUrl: controller.url,
+    caFingerprint: null,
+    enrolmentToken: enrolled === null ? await enrolmentToken() : null,
+    engines,
+    ...change,
+  }
+}
+
+async function ended(id: string): Promise<JobView> {
+  return until(async () => {
+    const job = await api<JobView>('GET', `/jobs/${id}`)
+    return job.state === 'ended' ? job : undefined
+  }, 60_000)
+}
+
+describe('an agent with a real controller', () => {
+  it('takes jobs only after its health was looked at and a boot was proved, and runs them [001-43]', async () => {
+    const { id } = await api<JobView>('POST', '/jobs', {
+      script: 'mkdir out; echo made > out/file; echo hello; exit 3',
+      artifacts: ['out/*'],
+    })
+    agent = await runAgent(await options())
+    const job = await ended(id)
+    expect(job.outcome).toEqual({ kind: 'exited', code: 3 })
+    const host = await api<{
+      readonly facts: {
+        readonly readiness: readonly {
+          readonly check: { readonly ok: boolean; readonly at: number }
+          readonly boot: { readonly ok: boolean }
+        }[]
+      }
+    }>('GET', `/hosts/${agent.name}`)
+    expect(host.facts.readiness[0]).toMatchObject({ check: { ok: true }, boot: { ok: true } })
+    const log = await fetch(`${controller.url}/api/v1/jobs/${id}/log?follow=1`, { headers: { authorization: `Bearer ${token}` } })
+    expect(await log.text()).toBe('hello\n')
+    const artifact = await fetch(`${controller.url}/api/v1/jobs/${id}/artifacts/out/file`, {
+      headers: { authorization: `Bearer ${token}` },
+    })
+    expect(await artifact.text()).toBe('made\n')
+    expect(Object.keys(job.stepMs).toSorted()).toEqual(['boot', 'clean', 'collect', 'prepare', 'queue', 'run', 'source'])
+  })
+
+  it('opens a terminal in a sandbox, and carries bytes and the exit code both ways', async () => {
+    agent = await runAgent(await options({ bootProbes: false }))
+    const made = await api<{ readonly id: string }>('POST', '/sandboxes', {})
+    await until(async () => (await api<{ readonly state: string }>('GET', `/sandboxes/${made.id}`)).state === 'running', 60_000)
+    const { streamId } = await api<{ readonly streamId: string }>('POST', `/sandboxes/${made.id}/streams`, {
+      command: ['sh', '-c', 'read line; echo "got $line"; exit 7'],
+      tty: false,
+    })
+    const socket = new WebSocket(`${controller.url.replace('http', 'ws')}/api/v1/streams/${streamId}`, {
+      headers: { authorization: `Bearer ${token}` },
+    })
+    const frames: string[] = []
+    socket.on('message', (data: Buffer, binary: boolean) => frames.push(`${binary ? 'bytes' : 'text'}:${data.toString('utf8')}`))
+    await new Promise((resolve) => socket.once('open', resolve))
+    socket.send(Buffer.from('something typed\n'))
+    await until(() => frames.some((frame) => frame.startsWith('text:')), 30_000)
+    expect(
+      frames
+        .filter((frame) => frame.startsWith('bytes:'))
+        .map((frame) => frame.slice(6))
+        .join(''),
+    ).toContain('got something typed')
+    expect(frames.at(-1)).toBe('text:{"exit":{"code":7,"signal":null}}')
+    socket.terminate()
+    await api('DELETE', `/sandboxes/${made.id}`)
+    await until(async () => {
+      const all = await api<{ readonly items: readonly { readonly id: string; readonly state: string }[] }>('GET', '/sandboxes')
+      return !all.items.some(({ id, state }) => id === made.id && state !== 'gone')
+    }, 60_000)
+  })
+
+  it('is killed and started again in the middle of a job, and the job does not notice', async () => {
+    const asked = await options()
+    let process = start(asked)
+    await process.up
+    const script = 'i=0; while [ $i -lt 40 ]; do echo line $i; i=$((i+1)); sleep 0.1; done; exit 9'
+    const { id } = await api<JobView>('POST', '/jobs', { script, artifacts: ['none'] })
+    for (let kills = 0; kills < 2; kills += 1) {
+      await until(async () => (await api<JobView>('GET', `/jobs/${id}`)).state === 'running', 60_000)
+      await new Promise((resolve) => void setTimeout(resolve, 700))
+      process.kill()
+      await process.exit
+      process = start({ ...asked, enrolmentToken: null })
+      await process.up
+    }
+    const job = await ended(id)
+    expect(job.outcome).toEqual({ kind: 'exited', code: 9 })
+    expect(job.attempts.length).toBe(1)
+    const log = await fetch(`${controller.url}/api/v1/jobs/${id}/log?follow=1`, { headers: { authorization: `Bearer ${token}` } })
+    expect(await log.text()).toBe(Array.from({ length: 40 }, (_, line) => `line ${line}\n`).join(''))
+    process.stop()
+    expect(await process.exit).toBe(0)
+  })
+
+  it('refuses a second agent of one identity within a second, names the first, and takes over when that is gone [003-05] [003-07] [003-08] [003-20]', async () => {
+    const first = start(await options({ bootProbes: false }))
+    await first.up
+    const startedAt = performance.now()
+    const second = start(await options({ bootProbes: false }))
+    expect(await second.exit).toBe(5)
+    // The time of the refusal itself, without that of starting a second Node.
+    expect(second.refusedMs()).toBeLessThan(1000)
+    expect(performance.now() - startedAt).toBeLessThan(20_000)
+    expect(second.output()).toContain('Another agent instance is already running')
+    expect(second.output()).toContain(String(first.pid))
+    expect(second.output()).toContain(join(folder, 'agent', 'agent.lock'))
+    first.stop()
+    expect(await first.exit).toBe(0)
+    const third = start(await options({ bootProbes: false }))
+    await third.up
+    third.stop()
+    expect(await third.exit).toBe(0)
+  })
+})
+
+/** An agent as a process of its own. */
+function start(asked: RunAgentOptions) {
+  const { log: _log, ...rest } = asked
+  const child = spawn(process.execPath, ['--no-warnings', new URL('./agent-process.ts', import.meta.url).pathname], {
+    stdio: ['pipe', 'pipe', 'pipe'],
+  })
+  children.push(child)
+  let text = ''
+  child.stdout.on('data', (piece: Buffer) => (text += piece.toString('utf8')))
+  child.stderr.on('data', (piece: Buffer) => (text += piece.toString('utf8')))
+  child.stdin.end(JSON.stringify(rest))
+  const exit = new Promise<number | null>((resolve) => child.once('exit', (code) => resolve(code)))
+  return {
+    pid: child.pid,
+    exit,
+    up: until(() => text.includes('UP'), 30_000),
+    output: () => text,
+    refusedMs: () => Number(/REFUSED (\d+)/.exec(text)?.[1] ?? Number.NaN),
+    stop: () => child.kill('SIGTERM'),
+    kill: () => child.kill('SIGKILL'),
+  }
+}
