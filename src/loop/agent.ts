@@ -288,7 +288,18 @@ export async function startAgentLoop(ports: AgentPorts, options: AgentLoopOption
       }
     }
     await operations.load()
+    await dropStrayRuns()
     await facts.look()
+  }
+
+  /** Runs without a record: whoever wanted them is gone, so nobody would ever end them or remove their logs. */
+  async function dropStrayRuns(): Promise<void> {
+    const known = new Set([...attempts.ids(), ...operations.ids()])
+    for (const id of await ports.supervisors.list()) {
+      if (known.has(id)) continue
+      log.warn('a run that nobody owned was ended', { run: id })
+      await ports.supervisors.remove(id)
+    }
   }
 
   async function work(): Promise<AgentEnd> {

@@ -285,7 +285,7 @@ describe('an agent that carries out attempts', () => {
     await agent.kill()
   })
 
-  it('removes at its start the sandboxes that nobody owns, and no other', async () => {
+  it('removes at its start the sandboxes and runs that nobody owns, and no others', async () => {
     const agent = virtualAgent(() => ({ runsMs: 60_000 }))
     await agent.start()
     const attempt = desiredAttempt()
@@ -302,8 +302,16 @@ describe('an agent that carries out attempts', () => {
       blockedAddresses: [],
     } as const
     await agent.engine.create(stray)
+    await agent.supervisors.start({
+      id: 'att_stray',
+      launch: { argv: ['x'], env: {}, cwd: '/' },
+      timeLimitMs: 1e9,
+      graceMs: 1,
+      logLimitBytes: 1,
+    })
     await agent.start()
     expect([...agent.engine.sandboxes.keys()]).toEqual([attempt.id])
+    expect(await agent.supervisors.list()).toEqual([attempt.id])
     expect((await ended(agent, attempt.id))?.outcome).toEqual({ kind: 'exited', code: 0 })
     await agent.kill()
   })

@@ -1,5 +1,5 @@
 import { execFileSync, spawn } from 'node:child_process'
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
@@ -101,6 +101,17 @@ describe('a mirror of a git repository', () => {
     rmSync(join(mirror, 'objects'), { recursive: true })
     expect(await filesOf(url, third)).toEqual({ 'a.txt': 'three' })
     expect(mirrorFolders().length).toBe(1)
+  })
+
+  it('goes when no job asked for it for long', async () => {
+    const id = commit({ 'a.txt': 'one' })
+    await filesOf(`file://${origin}`, id)
+    const [old = ''] = mirrorFolders()
+    utimesSync(join(old, 'cidery-url'), 1, 1)
+    const later = gitMirrors({ folder: join(folder, 'mirrors'), processes: new LocalProcesses() })
+    await filesOf(`file://${origin}/.git`, id, later)
+    expect(mirrorFolders().length).toBe(1)
+    expect(mirrorFolders()).not.toContain(old)
   })
 
   it('needs no network for a commit that it has', async () => {

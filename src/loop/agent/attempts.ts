@@ -42,6 +42,8 @@ export interface AttemptBoard {
   owners(): readonly string[]
   /** Attempts that did not end. */
   live(): number
+  /** Ids of all that are not forgotten. */
+  ids(): readonly string[]
   find(id: string): AttemptRecord | undefined
   /** Resolves when all that runs here has stopped, after `stopping` was aborted. */
   settled(): Promise<void>
@@ -246,6 +248,7 @@ export function attemptBoard(around: AttemptSurroundings): AttemptBoard {
         .filter(({ state }) => state !== 'ended')
         .map(({ id }) => id),
     live: () => [...held.values()].filter(({ attempt }) => attempt.record().state !== 'ended').length,
+    ids: () => [...held.keys()],
     find: (id) => held.get(id)?.attempt.record(),
 
     async settled() {

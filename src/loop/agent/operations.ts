@@ -32,6 +32,8 @@ export interface OperationBoard {
   tick(): Promise<void>
   /** Whether one is under way. */
   busy(): boolean
+  /** Ids of all that are not forgotten. */
+  ids(): readonly string[]
   settled(): Promise<void>
 }
 
@@ -225,6 +227,7 @@ export function operationBoard(around: OperationBoardOptions): OperationBoard {
     },
 
     busy: () => current() !== undefined,
+    ids: () => [...held.keys()],
 
     async settled() {
       await Promise.all(running)

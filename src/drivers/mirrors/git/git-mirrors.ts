@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { chmod, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readFile, readdir, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { CideryError } from '../../../model/errors.ts'
 import type { LaunchCommand } from '../../../ports/engine.ts'
@@ -15,10 +15,13 @@ export interface GitMirrorOptions {
   /** How long one fetch may take, ms. */
   readonly fetchMs?: number
   readonly readFiles?: FileReader
+  /** How long a mirror that nobody asks for is kept, ms; default 30 days. */
+  readonly keepMs?: number
 }
 
 const defaultFetchMs = 15 * 60_000
 const stopGrace = 2000
+const day = 86_400_000
 const commitForm = /^[0-9a-f]{40}(?:[0-9a-f]{24})?$/
 
 /**
@@ -27,7 +30,7 @@ const commitForm = /^[0-9a-f]{40}(?:[0-9a-f]{24})?$/
  * folder says (helpers, `insteadOf`, `core.sshCommand`) is used and nothing of the agent's user.
  */
 export function gitMirrors(options: GitMirrorOptions): SourceMirrors {
-  const { folder, processes, fetchMs = defaultFetchMs } = options
+  const { folder, processes, fetchMs = defaultFetchMs, keepMs = 30 * day } = options
   /** One fetch per mirror at a time. */
   const queues = new Map<string, Promise<unknown>>()
 
@@ -130,6 +133,19 @@ export function gitMirrors(options: GitMirrorOptions): SourceMirrors {
     }
   }
 
+  let sweptAt = 0
+
+  /** Mirrors that no job asked for during `keepMs` go; looked at once a day. */
+  async function sweep(): Promise<void> {
+    if (Date.now() - sweptAt < day) return
+    sweptAt = Date.now()
+    for (const name of await readdir(folder)) {
+      const marker = await stat(join(folder, name, 'cidery-url')).catch(() => null)
+      if (marker === null || Date.now() - marker.mtimeMs < keepMs || queues.has(join(folder, name))) continue
+      await rm(join(folder, name), { recursive: true, force: true })
+    }
+  }
+
   return {
     async open(url, commit, signal) {
       if (!commitForm.test(commit)) throw new CideryError('INVALID_INPUT', `${JSON.stringify(commit)} is no full commit id`)
@@ -137,7 +153,12 @@ export function gitMirrors(options: GitMirrorOptions): SourceMirrors {
       await mkdir(folder, { recursive: true, mode: 0o700 })
       await chmod(folder, 0o700)
       const mirror = join(folder, createHash('sha256').update(url).digest('hex').slice(0, 32))
-      await alone(mirror, () => bring(mirror, { url, commit }, signal))
+      await alone(mirror, async () => {
+        await bring(mirror, { url, commit }, signal)
+        const now = new Date()
+        await utimes(join(mirror, 'cidery-url'), now, now)
+      })
+      await sweep()
       return archive(await processes.start(launch(mirror, ['archive', '--format=tar', commit])), signal)
     },
   }
