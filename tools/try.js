@@ -1,5 +1,5 @@
 import { spawn, spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -96,6 +96,18 @@ async function freeAddress(listen) {
   throw new Error(`no free port near ${listen}; give one with --listen HOST:PORT`)
 }
 
+/**
+ * Without root a job has no network of its own and no limits, which the default pool does not allow: the spec says in so many words that here it is
+ * allowed.
+ */
+function specFor(state) {
+  if (asRoot) return []
+  const file = join(state, 'cidery.yaml')
+  const engine = 'user: { networks: [host], limits: advisory }'
+  writeFileSync(file, `version: 1\npools:\n  default:\n    engines: { ${engine} }\n`)
+  return ['--spec', file]
+}
+
 async function main() {
   installWhatIsMissing()
   buildDashboard()
@@ -103,7 +115,7 @@ async function main() {
   const listen = await freeAddress(values.listen)
   const url = `http://${listen}`
   const env = { ...process.env, CIDERY_STATE: values.state, CIDERY_URL: url }
-  const up = spawn(process.execPath, [cidery, 'up', '--state', values.state, '--listen', listen], {
+  const up = spawn(process.execPath, [cidery, 'up', '--state', values.state, '--listen', listen, ...specFor(values.state)], {
     env,
     stdio: ['ignore', 'inherit', 'inherit'],
   })

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { createSystemClock } from '../drivers/clocks/system-clock.ts'
 import { createSystemTimers } from '../drivers/clocks/system-timers.ts'
 import { engines as makers } from '../drivers/engines/registry.ts'
+import { defaultPrefix } from '../drivers/engines/user/settings.ts'
 import { machineArch } from '../drivers/host-probes/machine.ts'
 import { hostProbes } from '../drivers/host-probes/registry.ts'
 import { openFolderJournal } from '../drivers/journals/folder/folder-journal.ts'
@@ -25,6 +26,7 @@ import type { AgentIdentity, AgentJournal, AgentPorts } from '../ports/agent.ts'
 import type { Engine } from '../ports/engine.ts'
 import type { HeldLock } from '../ports/lock.ts'
 import type { Log } from '../ports/log.ts'
+import { lockAccounts } from './account-lock.ts'
 import { readAgentConfig } from './agent-config.ts'
 import { serveHealth, type HealthAddress } from './agent-health.ts'
 import { supervisorEntry } from './supervisor-entry.ts'
@@ -125,9 +127,24 @@ export async function runAgent(options: RunAgentOptions): Promise<RunningAgent> 
 async function startLocked(options: RunAgentOptions, lock: HeldLock): Promise<RunningAgent> {
   try {
     // What belongs to this one machine; an option that was given goes first.
-    return await startHeld({ ...(await readAgentConfig(options.stateDir)), ...options } as RunAgentOptions, () => lock.release())
+    const configured = { ...(await readAgentConfig(options.stateDir)), ...options } as RunAgentOptions
+    return await startAlone(configured, lock)
   } catch (error) {
     await lock.release()
+    throw error
+  }
+}
+
+async function startAlone(options: RunAgentOptions, lock: HeldLock): Promise<RunningAgent> {
+  const prefix = options.engines?.user?.['prefix']
+  const accounts = await lockAccounts(typeof prefix === 'string' ? prefix : defaultPrefix)
+  try {
+    return await startHeld(options, async () => {
+      await accounts.release()
+      await lock.release()
+    })
+  } catch (error) {
+    await accounts.release()
     throw error
   }
 }

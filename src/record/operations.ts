@@ -79,7 +79,7 @@ export async function createOperation(tx: RecordTx, wanted: NewOperation): Promi
   const [current] = await liveOperationsOfHosts(tx.db, [host.id])
   if (current !== undefined) {
     throw new CideryError('OPERATION_RUNNING', `the host ${host.name} is busy with ${current.request.kind} (${current.state})`, {
-      hint: `wait for it, or cidery host operation kill ${current.id}`,
+      hint: `wait for it, or cidery operation kill ${current.id}`,
       details: { current: { id: current.id, kind: current.request.kind, state: current.state, pid: current.pid } },
     })
   }

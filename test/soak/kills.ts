@@ -107,6 +107,25 @@ async function logProblems(api: Api, accepted: readonly Submitted[]): Promise<re
   return problems
 }
 
+/** Waits as long as jobs go on ending: how fast they do depends on the machine, that they do must not. */
+async function allEnded(fleet: Fleet): Promise<void> {
+  const unfinished = async () => (await allJobs(fleet.api)).filter((job) => job.state !== 'ended').length
+  for (let left = await unfinished(); left > 0;) {
+    const before = left
+    left = await waitFor(
+      'another job to end',
+      async () => {
+        const now = await unfinished()
+        return now < before ? { now } : null
+      },
+      180_000,
+    ).then(
+      ({ now }) => now,
+      (error: unknown) => tellWhatIsStuck(fleet, error),
+    )
+  }
+}
+
 /** Says which jobs did not end and what their host knows of them, before the fleet and its files go. */
 async function tellWhatIsStuck(fleet: Fleet, error: unknown): Promise<never> {
   const stuck = (await allJobs(fleet.api)).filter((job) => job.state !== 'ended')
@@ -132,9 +151,7 @@ async function playRounds(): Promise<readonly string[]> {
     }
     const accepted = await stream.stop()
     console.log(`${accepted.length} jobs accepted; waiting until all ended`)
-    await waitFor('all jobs to end', async () => (await allJobs(fleet.api)).every((job) => job.state === 'ended'), 300_000).catch(
-      (error: unknown) => tellWhatIsStuck(fleet, error),
-    )
+    await allEnded(fleet)
     const { twins, looks } = watch.stop()
     const jobs = new Map((await allJobs(fleet.api)).map((job) => [job.id, job]))
     const problems = [

@@ -28,7 +28,9 @@ export async function openGivenCertificate(options: GivenCertificateOptions): Pr
 }
 
 async function read(options: GivenCertificateOptions): Promise<ServerCertificate> {
-  const [chain, key] = await Promise.all([readPem(options.certificateFile), readPem(options.keyFile)])
+  // One after the other, so that the same file is named whenever both are wrong.
+  const chain = await readPem(options.certificateFile)
+  const key = await readPem(options.keyFile)
   try {
     return { chain, key, expiresAt: new X509Certificate(chain).validToDate.getTime() }
   } catch (error) {

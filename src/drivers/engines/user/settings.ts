@@ -1,6 +1,9 @@
 import { CideryError } from '../../../model/errors.ts'
 import type { EngineSettings } from '../make-engine.ts'
 
+/** First characters of every job's account, unless the machine has others. */
+export const defaultPrefix = 'bk-'
+
 /** Settings of the `user` engine. Two engines on one host must differ in all of prefix, UIDs, network and state directory. */
 export interface UserEngineSettings extends EngineSettings {
   /** First characters of every account's name. */
