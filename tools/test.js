@@ -4,6 +4,7 @@ import { randomUUID } from 'node:crypto'
 import { chmodSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { ensureComponents } from './install-components.js'
 import { leftSince, processesWith, survey } from './leftovers.js'
 import { dropResult, readResult, resultFile } from './results.js'
@@ -54,9 +55,22 @@ async function prepare(suite, env) {
   return [`${suite.first.join(' ')} ended with ${code}`]
 }
 
+/** What ends a moment after its suite (a watchdog that removes its folder, a kernel that takes an interface down) is waited for. */
+const graceMs = 15_000
+
+async function settle(look) {
+  const end = Date.now() + graceMs
+  let left = look()
+  while (left.length > 0 && Date.now() < end) {
+    await sleep(200)
+    left = look()
+  }
+  return left
+}
+
 /** Processes that outlived their suite are ended and held against it. */
-function endStragglers() {
-  const left = processesWith(mark)
+async function endStragglers() {
+  const left = await settle(() => processesWith(mark))
   for (const { pid } of left) {
     try {
       process.kill(pid, 'SIGKILL')
@@ -87,8 +101,8 @@ async function runSuite(suite, temporary) {
   const faults = await prepare(suite, env)
   const ended = await run(argvOf(suite), { echo: true, env, timeoutMs: (suite.minutes ?? 10) * 60_000 })
   const counts = suite.command === undefined ? readResult(resultFile(root, suite.name)) : countCommand(ended)
-  faults.push(...faultsOf(suite, ended, counts), ...endStragglers())
-  const left = leftSince(before).map((thing) => `left behind: ${thing}`)
+  faults.push(...faultsOf(suite, ended, counts), ...(await endStragglers()))
+  const left = (await settle(() => leftSince(before))).map((thing) => `left behind: ${thing}`)
   // On a machine with other users somebody else may have made it; on a build machine nobody else is there.
   if (strict) faults.push(...left)
   else for (const line of left) console.log(`${suite.name} ${line}`)

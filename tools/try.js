@@ -168,6 +168,8 @@ async function buildExample(env) {
     'make',
   ]
   const run = spawn(process.execPath, [cidery, ...words], { env, stdio: ['ignore', 'inherit', 'inherit'] })
+  // A terminal tells the run of Ctrl-C by itself; told twice, it leaves without waiting for a controller that is going too.
+  process.once('SIGTERM', () => run.kill('SIGKILL'))
   const code = await new Promise((resolve) => run.once('exit', (status, signal) => resolve(status ?? (signal === 'SIGINT' ? 130 : 1))))
   rmSync(work, { recursive: true, force: true })
   if (code === 0) say(`built: ${join(artifacts, example.artifact)}`)

@@ -26,7 +26,10 @@ export async function proveBoot(ports: Pick<AgentPorts, 'clock' | 'log'>, probe:
   const { engine, image, id, limits, blockedAddresses } = probe
   let proof: Proof
   try {
-    await engine.create({ id, jobId: id, image, shape: probeShape, limits, network: 'none', blockedAddresses })
+    const { networks } = (await engine.probe()).capabilities
+    // The cheapest network that there is: an engine without any of its own shares the machine's.
+    const network = networks.includes('none') ? 'none' : (networks[0] ?? 'none')
+    await engine.create({ id, jobId: id, image, shape: probeShape, limits, network, blockedAddresses })
     await engine.start(id)
     await runTrue(engine, id, limitMs)
     proof = { ok: true, at: ports.clock.now(), reason: 'a probe booted' }
