@@ -60,6 +60,22 @@ describe('slots are shared between queues', () => {
     expect(shares(decide(spec, makeWorld({ hosts: [host], jobs: [...jobs, ...busy], attempts }), now), jobs)).toEqual({ b: 6 })
   })
 
+  it('counting each attempt that runs, of whatever shape', () => {
+    const spec = makeSpec({ queues: { a: {}, b: {} } })
+    const host = bigHost(1, 20)
+    const busy = [
+      ...jobsOf('a', spec, { from: 900, count: 4 }),
+      ...jobsOf('a', spec, { from: 910, count: 1, cpu: 22 }),
+      ...jobsOf('b', spec, { from: 920, count: 2 }),
+    ].map((job) => ({ ...job, state: 'running' as const }))
+    const attempts = busy.map((job, index) => makeAttempt(index, { job, host }))
+    const jobs = [...jobsOf('a', spec, { from: 1, count: 20 }), ...jobsOf('b', spec, { from: 100, count: 20 })]
+    // Of 20 slots and 100 CPUs, a has 4/20 + 22/100 = 42 % and b 2/20 = 10 %: b gets seven to pass a, then each in turn.
+    const plan = decide(spec, makeWorld({ hosts: [host], jobs: [...jobs, ...busy], attempts }), now)
+    expect(shares({ ...plan, steps: plan.steps.slice(0, 7) }, jobs)).toEqual({ b: 7 })
+    expect(shares(plan, jobs)).toEqual({ a: 3, b: 10 })
+  })
+
   it('by the largest part of the fleet that a job takes: slots, CPU or memory', () => {
     const spec = makeSpec({ queues: { a: {}, b: {}, c: {} } })
     const wants = (queue: string, shape: Record<string, number>, from: number) =>
@@ -232,6 +248,54 @@ describe('a large job among small ones', () => {
     const told = decide(spec, world, now).waiting
     expect(told.find(({ subject }) => subject.startsWith('class/small'))?.message).toContain('mini-1 is kept free for it')
     expect(told.find(({ subject }) => subject.startsWith('class/big'))?.message).not.toContain('kept free')
+  })
+
+  it('holds the first by id, of hosts that are equally near, in whatever group they are', () => {
+    const hosts = [makeHost(1, { labels: { rack: 'b' } }), makeHost(2, { labels: { rack: 'a' } }), makeHost(3, { labels: { rack: 'b' } })]
+    const busy = hosts.map((host, index) => {
+      const job = makeJob(300 + index, {
+        spec,
+        wants: { queue: 'small', shape: { cpu: index === 0 ? 6 : 4, memoryMiB: 100 } },
+        changes: { state: 'running' },
+      })
+      return { job, attempt: makeAttempt(index, { job, host }) }
+    })
+    const rack = makeJob(400, { spec, wants: { queue: 'small', labels: { rack: 'z' } } })
+    const waiting = { ...large, submittedAt: now - 30 * minute, notBefore: now - 30 * minute }
+    const world = makeWorld({ hosts, jobs: [waiting, rack, ...busy.map(({ job }) => job)], attempts: busy.map(({ attempt }) => attempt) })
+    const told = decide(spec, world, now).waiting.find(({ subject }) => subject.startsWith('class/big'))
+    expect(told?.message).toContain('mini-2 is kept free for it')
+  })
+
+  it('of two queues in pools of their own holds one host in each', () => {
+    const apart = makeSpec({
+      pools: {
+        left: { hosts: ['mini-1'], engines: { user: { limits: 'advisory' } } },
+        right: { hosts: ['mini-2'], engines: { user: { limits: 'advisory' } } },
+      },
+      queues: { big: { pools: ['left'] }, small: { pools: ['right'] } },
+    })
+    const hosts = [makeHost(1), makeHost(2)]
+    const busy = hosts.map((host, index) => {
+      const job = makeJob(300 + index, {
+        spec: apart,
+        wants: { queue: index === 0 ? 'big' : 'small', shape: { cpu: 2 } },
+        changes: { state: 'running' },
+      })
+      return { job, attempt: makeAttempt(index, { job, host }) }
+    })
+    const waiting = ['big', 'small'].map((queue, index) =>
+      makeJob(400 + index, { spec: apart, wants: { queue, shape: { cpu: 8 } }, changes: { submittedAt: now - 30 * minute } }),
+    )
+    const { waiting: told } = decide(
+      apart,
+      makeWorld({ hosts, jobs: [...waiting, ...busy.map(({ job }) => job)], attempts: busy.map(({ attempt }) => attempt) }),
+      now,
+    )
+    expect(told.map(({ message }) => message)).toEqual([
+      '1 matching host is full: 1 of 1 lacks CPU; mini-1 is kept free for it',
+      '1 matching host is full: 1 of 1 lacks CPU; mini-2 is kept free for it',
+    ])
   })
 
   it('does not hold while its queue is at its limit, or while it waits for its retry', () => {

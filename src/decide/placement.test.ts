@@ -212,6 +212,27 @@ describe('room', () => {
     expect(planFor(withRunning([host], busy, [placed])).steps).toHaveLength(1)
   })
 
+  it.each([
+    ['memory', { memoryMiB: 9000 }],
+    ['disk', { diskMiB: 60_000 }],
+    ['CPU', { cpu: 5 }],
+  ])('counts the %s of what the same pass placed', (what, shape) => {
+    const jobs = [makeJob(1, { wants: { shape } }), makeJob(2, { wants: { shape } })]
+    const plan = planFor({ hosts: [makeHost(1)], jobs })
+    expect(plan.steps).toHaveLength(1)
+    expect(reasons(plan)[0]?.message).toBe(`1 matching host is full: 1 of 1 lacks ${what}`)
+  })
+
+  it('counts disk against what the host has in all, even when more seems free', () => {
+    const facts = makeFacts({
+      capacity: { cpu: 8, memoryMiB: 16_384, diskMiB: 10_000 },
+      free: { cpu: 8, memoryMiB: 16_384, diskMiB: 900_000 },
+    })
+    const host = makeHost(1, { facts })
+    expect(planFor(withRunning([host], [running(1, host, { shape: { diskMiB: 6000 } })], [makeJob(1)])).steps).toHaveLength(0)
+    expect(planFor(withRunning([host], [running(1, host, { shape: { diskMiB: 5904 } })], [makeJob(1)])).steps).toHaveLength(1)
+  })
+
   it('counts fractions of CPUs without their rounding errors', () => {
     const facts = makeFacts({ capacity: { cpu: 0.3, memoryMiB: 16_384, diskMiB: 100_000 } })
     const jobs = [1, 2, 3].map((number) => makeJob(number, { wants: { shape: { cpu: 0.1 } } }))
@@ -488,6 +509,18 @@ describe('every job that waits says for what, and what to do [W-01]', () => {
     expect(reason({ hosts: [makeHost(1, { state: 'enrolled' })], jobs }).code).toBe('hostStale')
   })
 
+  it.each([{ kind: 'restartAgent' as const, drain: false }, { kind: 'reboot' as const }])(
+    'a host that is about to restart, also while that waits',
+    (request) => {
+      const host = makeHost(1, { state: 'up' })
+      const other = makeOperation(2, host, { state: 'EXECUTING', requestedAt: start - 1, startedAt: start })
+      expect(reason({ hosts: [host], jobs, operations: [makeOperation(1, host, { request }), other] })).toMatchObject({
+        code: 'operationBusy',
+      })
+      expect(planFor({ hosts: [host], jobs, operations: [other] }).steps).toHaveLength(1)
+    },
+  )
+
   it('a limit of its queue', () => {
     const spec = makeSpec({ queues: { default: { maxRunning: 2 } } })
     const host = makeHost(1)
@@ -564,68 +597,6 @@ describe('every job that waits says for what, and what to do [W-01]', () => {
     const told = reasons(planFor({ hosts, jobs: [...jobs, makeJob(2, { wants: { labels: { rack: 'r9' } } })] }))[0]
     expect(told?.hostCount).toBe(25)
     expect(told?.hosts).toEqual(hosts.slice(0, 20).map(({ id }) => id))
-  })
-})
-
-describe('a host that takes no jobs says so by itself', () => {
-  function told(host: Host, spec?: Spec): readonly Waiting[] {
-    return planFor({ hosts: [host] }, spec).waiting
-  }
-
-  it('not when it is ready for something', () => {
-    expect(told(makeHost(1))).toEqual([])
-    const facts = makeFacts({
-      engines: [makeEngine('user', { ok: false }), makeEngine('tart')],
-      readiness: [provenReady('user', null), provenReady('tart', 'macos-15')],
-    })
-    expect(told(makeHost(1, { facts }))).toEqual([])
-  })
-
-  it('when its pool is not in the spec', () => {
-    expect(told(makeHost(1, { pool: 'gone' }))).toEqual([
-      {
-        subject: `host/${makeHost(1).id}`,
-        code: 'noMatch',
-        message: 'mini-1 belongs to pool gone, which is not in the spec',
-        cure: 'add pools.gone to cidery.yaml and run cidery apply',
-        hosts: [makeHost(1).id],
-        hostCount: 1,
-        jobCount: 0,
-        since: start,
-      },
-    ])
-  })
-
-  it('when it has no engine, or none that works or was proved', () => {
-    expect(told(makeHost(1, { facts: makeFacts({ engines: [] }) }))).toMatchObject([
-      { code: 'engineUnsupported', message: 'mini-1 has no engine that pool default offers', cure: 'cidery host show mini-1' },
-    ])
-    expect(told(makeHost(1, { facts: makeFacts({ engines: [makeEngine('user', { ok: false, problems: ['no root'] })] }) }))).toMatchObject([
-      { code: 'hostNotReady', message: 'mini-1 is not ready: user: no root', cure: 'cidery host probe mini-1' },
-    ])
-    expect(told(makeHost(1, { facts: makeFacts({ engines: [makeEngine('user', { ok: false })] }) }))[0]?.message).toContain(
-      'user: it does not work there',
-    )
-    expect(told(makeHost(1, { facts: makeFacts({ readiness: [] }) }))[0]?.message).toBe('mini-1 is not ready: user: it was never probed')
-    const failed = { engine: 'user' as const, image: null, check: { ok: false, at: start, reason: 'disk full' }, boot: null }
-    expect(told(makeHost(1, { facts: makeFacts({ readiness: [failed] }) }))[0]?.message).toBe('mini-1 is not ready: user: disk full')
-  })
-
-  it('while it drains, with what still runs and for how long', () => {
-    const draining = (deadline: number | null) =>
-      makeHost(1, { schedulable: { kind: 'draining', by: 'user:bob', at: start - 5, reason: '', deadline } })
-    const message = (deadline: number | null, count: number) => {
-      const host = draining(deadline)
-      const busy = Array.from({ length: count }, (_, index) => running(index + 1, host))
-      return planFor(withRunning([host], busy, [])).waiting[0]
-    }
-    expect(message(now + minute, 2)).toMatchObject({
-      code: 'draining',
-      message: 'mini-1 is draining: 2 attempts still there, at most 1m more',
-      since: start - 5,
-      jobCount: 2,
-    })
-    expect(message(null, 1)?.message).toBe('mini-1 is draining: 1 attempt still there')
   })
 })
 
