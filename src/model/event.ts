@@ -2,14 +2,53 @@ import { z } from 'zod'
 
 /** What happened to what; `job.ended`, `host.cordoned`. New kinds are added, never renamed. */
 export const eventKinds = [
-  'controller.started', 'controller.led', 'spec.applied',
-  'job.submitted', 'job.assigned', 'job.running', 'job.retried', 'job.cancelRequested', 'job.ended', 'attempt.ended', 'attempt.refused',
-  'host.enrolled', 'host.up', 'host.lost', 'host.cordoned', 'host.uncordoned', 'host.draining', 'host.quarantined', 'host.retired', 'host.keyRotated', 'host.readiness', 'host.rebooted',
-  'operation.requested', 'operation.changed', 'operation.ended',
-  'sandbox.created', 'sandbox.changed', 'sandbox.removed', 'sandbox.expiring',
-  'secret.set', 'secret.removed',
-  'user.created', 'user.changed', 'user.removed', 'user.login', 'user.loginFailed', 'user.logout', 'token.created', 'token.revoked', 'enrolment.created', 'enrolment.used', 'enrolment.refused', 'enrolment.removed',
-  'access.denied', 'audit.exported', 'exec.opened', 'journal.cut',
+  'controller.started',
+  'controller.led',
+  'spec.applied',
+  'job.submitted',
+  'job.assigned',
+  'job.running',
+  'job.retried',
+  'job.cancelRequested',
+  'job.ended',
+  'attempt.ended',
+  'attempt.refused',
+  'host.enrolled',
+  'host.up',
+  'host.lost',
+  'host.cordoned',
+  'host.uncordoned',
+  'host.draining',
+  'host.quarantined',
+  'host.retired',
+  'host.keyRotated',
+  'host.readiness',
+  'host.rebooted',
+  'operation.requested',
+  'operation.changed',
+  'operation.ended',
+  'sandbox.created',
+  'sandbox.changed',
+  'sandbox.removed',
+  'sandbox.expiring',
+  'secret.set',
+  'secret.removed',
+  'user.created',
+  'user.changed',
+  'user.removed',
+  'user.login',
+  'user.loginFailed',
+  'user.logout',
+  'token.created',
+  'token.revoked',
+  'enrolment.created',
+  'enrolment.used',
+  'enrolment.refused',
+  'enrolment.removed',
+  'access.denied',
+  'audit.exported',
+  'exec.opened',
+  'journal.cut',
 ] as const
 export const EventKind = z.enum(eventKinds)
 export type EventKind = z.infer<typeof EventKind>
@@ -30,5 +69,11 @@ export const Event = z.strictObject({
 export type Event = z.infer<typeof Event>
 
 /** An event in the sealed journal: numbered without holes, each hash covering the one before. */
-export const SealedEvent = Event.extend({ number: z.int().positive(), epoch: z.int(), seq: z.int(), previousHash: z.string(), hash: z.string() })
+export const SealedEvent = Event.extend({
+  number: z.int().positive(),
+  epoch: z.int(),
+  seq: z.int(),
+  previousHash: z.string(),
+  hash: z.string(),
+})
 export type SealedEvent = z.infer<typeof SealedEvent>

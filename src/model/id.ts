@@ -50,5 +50,8 @@ export function formatId<K extends IdKind>(kind: K, atMs: number, randomDigits: 
 /** Names that people choose: hosts, pools, queues, images, labels' keys. */
 export const Name = z
   .string()
-  .regex(/^[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?$/, 'use 1–63 lower-case letters, digits, dots, dashes or underscores, starting and ending with a letter or digit')
+  .regex(
+    /^[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?$/,
+    'use 1–63 lower-case letters, digits, dots, dashes or underscores, starting and ending with a letter or digit',
+  )
 export type Name = string

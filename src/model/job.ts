@@ -17,9 +17,13 @@ export const RelativePath = z
   .string()
   .min(1)
   .max(4096)
-  .refine((path) => !path.startsWith('/') && !path.includes('\0') && path.split('/').every((part) => part !== '' && part !== '..' && part !== '.'), {
-    error: 'a relative path without "..", "." or empty parts',
-  })
+  .refine(
+    (path) =>
+      !path.startsWith('/') && !path.includes('\0') && path.split('/').every((part) => part !== '' && part !== '..' && part !== '.'),
+    {
+      error: 'a relative path without "..", "." or empty parts',
+    },
+  )
 
 export const Source = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('none') }),
@@ -28,41 +32,58 @@ export const Source = z.discriminatedUnion('kind', [
   /** A git repository by URL (https, ssh, git, file) and full commit id; each host keeps a mirror per URL. */
   z.strictObject({
     kind: z.literal('git'),
-    url: z.string().min(1).max(2048).regex(/^(?:https|http|ssh|git|file):\/\/[^\s]+$|^[\w.-]+@[\w.-]+:[^\s]+$/, 'an https, ssh, git or file URL'),
+    url: z
+      .string()
+      .min(1)
+      .max(2048)
+      .regex(/^(?:https|http|ssh|git|file):\/\/[^\s]+$|^[\w.-]+@[\w.-]+:[^\s]+$/, 'an https, ssh, git or file URL'),
     commit: z.string().regex(/^[0-9a-f]{40}(?:[0-9a-f]{24})?$/, 'a full commit id'),
   }),
 ])
 export type Source = z.infer<typeof Source>
 
 /** A name that a process environment takes. `CIDERY_…` is ours. */
-export const EnvironmentName = z.string().regex(/^(?!CIDERY_)[A-Za-z_][A-Za-z0-9_]{0,254}$/, 'letters, digits and underscores, not starting with a digit or CIDERY_')
+export const EnvironmentName = z
+  .string()
+  .regex(/^(?!CIDERY_)[A-Za-z_][A-Za-z0-9_]{0,254}$/, 'letters, digits and underscores, not starting with a digit or CIDERY_')
 
-export const JobSpec = z.strictObject({
-  queue: Name.default('default'),
-  /** What to run: words handed to exec, or a script handed to `/bin/sh -e` (or to the interpreter in its `#!` line). Exactly one. */
-  command: z.array(z.string().max(131_072)).min(1).max(4096).optional(),
-  script: z.string().min(1).max(1_048_576).optional(),
-  name: z.string().max(200).optional(),
-  env: z.record(EnvironmentName, z.string().max(131_072)).default({}),
-  source: Source.default({ kind: 'none' }),
-  /** Files put into the work directory before the command starts. */
-  files: z.array(z.strictObject({ path: RelativePath, blob: BlobDigest, mode: z.int().min(0).max(0o777).default(0o644) })).max(1000).default([]),
-  /** Globs, relative to the work directory, of files kept after the command ended (whatever its result). */
-  artifacts: z.array(z.string().min(1).max(1024)).max(100).default([]),
-  engine: EngineName.optional(),
-  image: Name.optional(),
-  labels: Labels.default({}),
-  shape: Shape.partial().default({}),
-  /** −100 (last) … 100 (first), within the queue. */
-  priority: z.int().min(-100).max(100).default(0),
-  /** Seconds that the command may run. */
-  timeoutS: z.int().min(1).max(604_800).optional(),
-  /** How often an attempt that failed for a fault of the infrastructure is tried again. */
-  retries: z.int().min(0).max(10).optional(),
-  /** Names of the queue's secrets that this job gets as files in `$CIDERY_SECRETS`. */
-  secrets: z.array(z.string().regex(/^[A-Za-z_][A-Za-z0-9_.-]{0,127}$/)).max(100).default([]),
-  network: z.enum(['nat', 'host', 'none']).optional(),
-}).refine((spec) => (spec.command === undefined) !== (spec.script === undefined), { error: 'give exactly one of command and script', path: ['command'] })
+export const JobSpec = z
+  .strictObject({
+    queue: Name.default('default'),
+    /** What to run: words handed to exec, or a script handed to `/bin/sh -e` (or to the interpreter in its `#!` line). Exactly one. */
+    command: z.array(z.string().max(131_072)).min(1).max(4096).optional(),
+    script: z.string().min(1).max(1_048_576).optional(),
+    name: z.string().max(200).optional(),
+    env: z.record(EnvironmentName, z.string().max(131_072)).default({}),
+    source: Source.default({ kind: 'none' }),
+    /** Files put into the work directory before the command starts. */
+    files: z
+      .array(z.strictObject({ path: RelativePath, blob: BlobDigest, mode: z.int().min(0).max(0o777).default(0o644) }))
+      .max(1000)
+      .default([]),
+    /** Globs, relative to the work directory, of files kept after the command ended (whatever its result). */
+    artifacts: z.array(z.string().min(1).max(1024)).max(100).default([]),
+    engine: EngineName.optional(),
+    image: Name.optional(),
+    labels: Labels.default({}),
+    shape: Shape.partial().default({}),
+    /** −100 (last) … 100 (first), within the queue. */
+    priority: z.int().min(-100).max(100).default(0),
+    /** Seconds that the command may run. */
+    timeoutS: z.int().min(1).max(604_800).optional(),
+    /** How often an attempt that failed for a fault of the infrastructure is tried again. */
+    retries: z.int().min(0).max(10).optional(),
+    /** Names of the queue's secrets that this job gets as files in `$CIDERY_SECRETS`. */
+    secrets: z
+      .array(z.string().regex(/^[A-Za-z_][A-Za-z0-9_.-]{0,127}$/))
+      .max(100)
+      .default([]),
+    network: z.enum(['nat', 'host', 'none']).optional(),
+  })
+  .refine((spec) => (spec.command === undefined) !== (spec.script === undefined), {
+    error: 'give exactly one of command and script',
+    path: ['command'],
+  })
 export type JobSpec = z.infer<typeof JobSpec>
 
 /** A job spec with every default of queue and fleet filled in; what the agent gets. */

@@ -4,8 +4,22 @@ import { minute, second, type Instant, type Milliseconds } from './instant.ts'
 
 /** States of an operation; the names are those of row 003-33. */
 export const operationStates = [
-  'PENDING', 'VALIDATING', 'BLOCKED', 'EXECUTING', 'RUNNING_WARNING', 'TIMEOUT_PENDING', 'AWAITING_RECONNECT', 'KILLING',
-  'SUCCESS', 'ERROR', 'TIMEOUT', 'SKIPPED', 'KILLED', 'PARTIAL', 'STALE_BINARY', 'SUSPICIOUS',
+  'PENDING',
+  'VALIDATING',
+  'BLOCKED',
+  'EXECUTING',
+  'RUNNING_WARNING',
+  'TIMEOUT_PENDING',
+  'AWAITING_RECONNECT',
+  'KILLING',
+  'SUCCESS',
+  'ERROR',
+  'TIMEOUT',
+  'SKIPPED',
+  'KILLED',
+  'PARTIAL',
+  'STALE_BINARY',
+  'SUSPICIOUS',
 ] as const
 export const OperationState = z.enum(operationStates)
 export type OperationState = (typeof operationStates)[number]
@@ -15,12 +29,29 @@ export const operationTransitions = {
   PENDING: ['VALIDATING', 'SKIPPED', 'KILLED', 'TIMEOUT'],
   VALIDATING: ['BLOCKED', 'EXECUTING', 'SKIPPED', 'ERROR', 'KILLED', 'TIMEOUT'],
   BLOCKED: ['VALIDATING', 'EXECUTING', 'SKIPPED', 'KILLED', 'TIMEOUT'],
-  EXECUTING: ['RUNNING_WARNING', 'TIMEOUT_PENDING', 'AWAITING_RECONNECT', 'KILLING', 'SUCCESS', 'ERROR', 'PARTIAL', 'STALE_BINARY', 'SUSPICIOUS'],
+  EXECUTING: [
+    'RUNNING_WARNING',
+    'TIMEOUT_PENDING',
+    'AWAITING_RECONNECT',
+    'KILLING',
+    'SUCCESS',
+    'ERROR',
+    'PARTIAL',
+    'STALE_BINARY',
+    'SUSPICIOUS',
+  ],
   RUNNING_WARNING: ['TIMEOUT_PENDING', 'AWAITING_RECONNECT', 'KILLING', 'SUCCESS', 'ERROR', 'PARTIAL', 'STALE_BINARY', 'SUSPICIOUS'],
   TIMEOUT_PENDING: ['RUNNING_WARNING', 'KILLING', 'SUCCESS', 'ERROR', 'PARTIAL', 'TIMEOUT'],
   AWAITING_RECONNECT: ['SUCCESS', 'ERROR', 'TIMEOUT', 'STALE_BINARY', 'SUSPICIOUS', 'KILLED'],
   KILLING: ['KILLED', 'TIMEOUT', 'SUCCESS', 'ERROR', 'PARTIAL'],
-  SUCCESS: [], ERROR: [], TIMEOUT: [], SKIPPED: [], KILLED: [], PARTIAL: [], STALE_BINARY: [], SUSPICIOUS: [],
+  SUCCESS: [],
+  ERROR: [],
+  TIMEOUT: [],
+  SKIPPED: [],
+  KILLED: [],
+  PARTIAL: [],
+  STALE_BINARY: [],
+  SUSPICIOUS: [],
 } as const satisfies Record<OperationState, readonly OperationState[]>
 
 export function isTerminalOperation(state: OperationState): boolean {
@@ -37,7 +68,13 @@ export const OperationRequest = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('probe') }),
   /** Remove all job accounts and temporary data that no running sandbox owns. */
   z.strictObject({ kind: z.literal('clean') }),
-  z.strictObject({ kind: z.literal('sandboxCreate'), sandboxId: z.string(), engine: z.string(), image: z.string().nullable(), ttlS: z.int().positive() }),
+  z.strictObject({
+    kind: z.literal('sandboxCreate'),
+    sandboxId: z.string(),
+    engine: z.string(),
+    image: z.string().nullable(),
+    ttlS: z.int().positive(),
+  }),
   z.strictObject({ kind: z.literal('sandboxStart'), sandboxId: z.string() }),
   z.strictObject({ kind: z.literal('sandboxStop'), sandboxId: z.string() }),
   z.strictObject({ kind: z.literal('sandboxRemove'), sandboxId: z.string() }),

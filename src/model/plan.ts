@@ -9,20 +9,65 @@ import type { OperationState } from './operation.ts'
  * also sets `startedAt` and `startedBootId`. `killOperation` moves to KILLING. Both let the host's `sync` answer at once. `warnSandbox` sets `warnedAt` and leaves the generation.
  */
 export type Step =
-  | { readonly kind: 'assign'; readonly jobId: string; readonly jobGeneration: number; readonly hostId: string; readonly hostGeneration: number; readonly why: string }
+  | {
+      readonly kind: 'assign'
+      readonly jobId: string
+      readonly jobGeneration: number
+      readonly hostId: string
+      readonly hostGeneration: number
+      readonly why: string
+    }
   | { readonly kind: 'cancelQueued'; readonly jobId: string; readonly jobGeneration: number }
-  | { readonly kind: 'endAttempt'; readonly attemptId: string; readonly jobId: string; readonly generation: number; readonly outcome: Outcome; readonly why: string }
+  | {
+      readonly kind: 'endAttempt'
+      readonly attemptId: string
+      readonly jobId: string
+      readonly generation: number
+      readonly outcome: Outcome
+      readonly why: string
+    }
   | { readonly kind: 'cancelAttempt'; readonly attemptId: string; readonly jobId: string; readonly generation: number; readonly by: string }
   | { readonly kind: 'hostLost'; readonly hostId: string; readonly hostGeneration: number; readonly silentMs: number }
-  | { readonly kind: 'quarantineHost'; readonly hostId: string; readonly hostGeneration: number; readonly reason: string; readonly cure: string }
-  | { readonly kind: 'moveOperation'; readonly operationId: string; readonly generation: number; readonly to: OperationState; readonly reason: string }
+  | {
+      readonly kind: 'quarantineHost'
+      readonly hostId: string
+      readonly hostGeneration: number
+      readonly reason: string
+      readonly cure: string
+    }
+  | {
+      readonly kind: 'moveOperation'
+      readonly operationId: string
+      readonly generation: number
+      readonly to: OperationState
+      readonly reason: string
+    }
   | { readonly kind: 'killOperation'; readonly operationId: string; readonly generation: number; readonly reason: string }
   | { readonly kind: 'warnSandbox'; readonly sandboxId: string; readonly generation: number; readonly expiresAt: Instant }
   | { readonly kind: 'removeSandbox'; readonly sandboxId: string; readonly generation: number; readonly reason: string }
 
 /** Why a thing is not happening. Codes are API. */
 export const waitingCodes = [
-  'noHosts', 'noMatch', 'engineUnsupported', 'networkUnsupported', 'limitUnenforceable', 'imageMissing', 'hostNotReady', 'readinessUnknown', 'hostCordoned', 'hostQuarantined', 'hostLost', 'hostStale', 'tooLarge', 'noCapacity', 'queueLimit', 'fairShare', 'retryDelay', 'operationBusy', 'leaseRunning', 'draining',
+  'noHosts',
+  'noMatch',
+  'engineUnsupported',
+  'networkUnsupported',
+  'limitUnenforceable',
+  'imageMissing',
+  'hostNotReady',
+  'readinessUnknown',
+  'hostCordoned',
+  'hostQuarantined',
+  'hostLost',
+  'hostStale',
+  'tooLarge',
+  'noCapacity',
+  'queueLimit',
+  'fairShare',
+  'retryDelay',
+  'operationBusy',
+  'leaseRunning',
+  'draining',
 ] as const
 export type WaitingCode = (typeof waitingCodes)[number]
 

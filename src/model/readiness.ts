@@ -10,7 +10,12 @@ export type Proof = z.infer<typeof Proof>
  * What is known of whether a host can start a job of an image now. `check` is cheap and frequent; `boot` is the last real
  * start of a sandbox, by a job or by a probe. `image` is null for engines without images.
  */
-export const Readiness = z.strictObject({ engine: EngineName, image: z.string().nullable(), check: Proof.nullable(), boot: Proof.nullable() })
+export const Readiness = z.strictObject({
+  engine: EngineName,
+  image: z.string().nullable(),
+  check: Proof.nullable(),
+  boot: Proof.nullable(),
+})
 export type Readiness = z.infer<typeof Readiness>
 
 export type ReadinessVerdict =

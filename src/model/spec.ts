@@ -46,11 +46,13 @@ export const Pool = z.strictObject({
   hosts: z.array(z.string().min(1)).default([]),
   labels: Labels.default({}),
   engines: z.partialRecord(EngineName, PoolEngine).default({}),
-  readiness: z.strictObject({
-    checkInterval: duration('5m'),
-    checkMaxAge: duration('15m'),
-    bootProofMaxAge: duration('24h'),
-  }).prefault({}),
+  readiness: z
+    .strictObject({
+      checkInterval: duration('5m'),
+      checkMaxAge: duration('15m'),
+      bootProofMaxAge: duration('24h'),
+    })
+    .prefault({}),
   /** Infrastructure failures in a row after which a host is quarantined. */
   quarantineAfter: z.int().positive().default(3),
 })
@@ -77,7 +79,11 @@ export type Queue = z.infer<typeof Queue>
 export const Image = z.strictObject({ engine: EngineName, /** Size on a host's disk. */ size: size('1GiB') })
 export type Image = z.infer<typeof Image>
 
-const operationLimitSetting = z.strictObject({ warning: DurationText.optional(), hard: DurationText.optional(), reconnect: DurationText.optional() })
+const operationLimitSetting = z.strictObject({
+  warning: DurationText.optional(),
+  hard: DurationText.optional(),
+  reconnect: DurationText.optional(),
+})
 
 export const Limits = z.strictObject({
   /** A job's log is cut with a mark after this much. */
@@ -97,7 +103,12 @@ export const Limits = z.strictObject({
   cancelGrace: duration('10s'),
   sweepGrace: duration('2s'),
   operationGrace: duration('3s'),
-  operations: z.partialRecord(z.enum(Object.keys(operationLimits) as [keyof typeof operationLimits, ...(keyof typeof operationLimits)[]]), operationLimitSetting).default({}),
+  operations: z
+    .partialRecord(
+      z.enum(Object.keys(operationLimits) as [keyof typeof operationLimits, ...(keyof typeof operationLimits)[]]),
+      operationLimitSetting,
+    )
+    .default({}),
   /** Waiting time after an infrastructure failure before the job is tried again; doubles each time up to ten minutes. */
   retryDelay: duration('5s'),
   /** How long the first job of a queue may wait for room before one host is kept free for it. */

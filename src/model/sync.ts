@@ -1,7 +1,7 @@
 import { z } from 'zod'
+import { HostFacts } from './host.ts'
 import { AttemptId, HostId, JobId } from './id.ts'
 import { Artifact, ArtifactFailure, AttemptTimes, Outcome, attemptStates, type ResolvedJob } from './job.ts'
-import { HostFacts } from './host.ts'
 import { OperationState, type OperationRequest } from './operation.ts'
 
 /** The protocol spoken by this version; the controller serves it and the one before. */
@@ -42,7 +42,13 @@ export type OperationReport = z.infer<typeof OperationReport>
 
 /** Sandboxes that people made by `cidery sandbox create`, as the agent sees them. */
 export const SandboxReport = z.looseObject({
-  id: z.string(), engine: z.string(), image: z.string().nullable(), state: z.enum(['creating', 'stopped', 'running', 'failed', 'gone']), reason: z.string(), createdAt: z.number(), isolation: z.enum(['account', 'directory', 'vm']).nullable(),
+  id: z.string(),
+  engine: z.string(),
+  image: z.string().nullable(),
+  state: z.enum(['creating', 'stopped', 'running', 'failed', 'gone']),
+  reason: z.string(),
+  createdAt: z.number(),
+  isolation: z.enum(['account', 'directory', 'vm']).nullable(),
 })
 export type SandboxReport = z.infer<typeof SandboxReport>
 
@@ -132,7 +138,12 @@ export interface AgentSettings {
   readonly operationGraceMs: number
   readonly artifactBytes: number
   readonly readiness: { readonly checkIntervalMs: number; readonly checkMaxAgeMs: number; readonly bootProofMaxAgeMs: number }
-  readonly engines: Readonly<Record<string, { readonly slots: number | null; readonly limits: 'enforced' | 'advisory'; readonly networks: readonly ('nat' | 'host' | 'none')[] }>>
+  readonly engines: Readonly<
+    Record<
+      string,
+      { readonly slots: number | null; readonly limits: 'enforced' | 'advisory'; readonly networks: readonly ('nat' | 'host' | 'none')[] }
+    >
+  >
   readonly images: readonly string[]
 }
 

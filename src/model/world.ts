@@ -1,7 +1,7 @@
+import type { Host } from './host.ts'
 import type { HostId } from './id.ts'
 import type { Instant } from './instant.ts'
 import type { Attempt, EngineName, Job } from './job.ts'
-import type { Host } from './host.ts'
 import type { Operation } from './operation.ts'
 import type { Sandbox } from './sandbox.ts'
 import type { Labels, Shape } from './shape.ts'

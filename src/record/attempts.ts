@@ -1,5 +1,5 @@
 import type { AttemptId, HostId } from '../model/id.ts'
-import { minute, type Instant, type Milliseconds } from '../model/instant.ts'
+import { minute, type Milliseconds } from '../model/instant.ts'
 import type { Attempt, AttemptState, Job, Outcome } from '../model/job.ts'
 import type { AttemptReport } from '../model/sync.ts'
 import type { Reader } from '../ports/store.ts'
@@ -328,9 +328,4 @@ export async function recordLog(
   )
   await tx.db.updateTable('attempts').set({ doc }).where('id', '=', attemptId).execute()
   tx.touch('attempt', attemptId)
-}
-
-/** Attempts that a fresh leader has to know of, with the moment of the last word about each. */
-export function leaseEnd(attempt: Attempt, lastSeen: Instant): Instant {
-  return Math.max(attempt.receiptAt, lastSeen) + (attempt.leaseUntil - attempt.receiptAt)
 }

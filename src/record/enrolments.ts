@@ -121,7 +121,8 @@ export async function findHostByKeyHash(db: Reader, keyHash: string): Promise<Ke
 /** Announces a host's next key; the present one goes on until the next is first used. Throws CONFLICT for a key that is another host's. */
 export async function announceKey(tx: Writer, hostId: string, keyHash: string): Promise<void> {
   const holder = await findHostByKeyHash(tx, keyHash)
-  if (holder !== undefined && holder.hostId !== hostId) throw new CideryError('CONFLICT', 'the key is not a new one', { hint: 'make another key' })
+  if (holder !== undefined && holder.hostId !== hostId)
+    throw new CideryError('CONFLICT', 'the key is not a new one', { hint: 'make another key' })
   // An agent that lost the answer announces again, also after the key was first used.
   if (holder?.isNext === false) return
   await tx.updateTable('hosts').set({ next_key_hash: keyHash }).where('id', '=', hostId).where('state', '!=', 'retired').execute()

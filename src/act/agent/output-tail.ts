@@ -2,9 +2,7 @@
 export const outputTailBytes = 64 * 1024
 
 /* Escape sequences as ECMA-48 writes them: CSI, OSC and other strings up to their end, two-character ones. */
-// oxlint-disable-next-line no-control-regex -- these are the characters to be found
 const escapes = /\u001b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\u0007\u001b]*(?:\u0007|\u001b\\|$)|[ -/]*[0-~])/g
-// oxlint-disable-next-line no-control-regex -- these are the characters to be found
 const controls = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g
 
 /** Text for a person's terminal or page: no escape sequence, no control character but line feed and tab. */

@@ -49,7 +49,6 @@ describe('the log filter of terminals', () => {
         const points = [0, ...cuts.filter((cut) => cut < bytes.length).toSorted((a, b) => a - b), bytes.length]
         const whole = filtered(bytes)
         expect(filtered(...points.slice(1).map((end, index) => bytes.subarray(points[index], end)))).toBe(whole)
-        // oxlint-disable-next-line no-control-regex -- finding control characters is the point
         expect(whole.replaceAll(/\u001B\[[0-9;:]*[mK]/g, '')).not.toMatch(/[\u0000-\u0007\u000B\u000C\u000E-\u001F\u007F-\u009F]/)
       }),
       { numRuns: 500 },

@@ -1,6 +1,5 @@
 // Everything that could move the cursor, change the terminal or turn text around: controls, escape, C1, bidirectional overrides, line separators.
 const escapes = /\u001B(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\u0007\u001B]*(?:\u0007|\u001B\\)?|[ -/]*[0-~])?/g
-// oxlint-disable-next-line no-control-regex -- finding control characters is the point
 const controls = /[\u0000-\u001F\u007F-\u009F\u200E\u200F\u2028-\u202E\u2066-\u2069\uFEFF]/g
 
 /** Makes text from elsewhere safe to show on one line of a terminal: escape sequences go, other control characters become spaces. */
@@ -22,7 +21,6 @@ const narrowless = /^[\p{Mn}\p{Me}\p{Cf}]$/u
 
 /** Columns that text takes on a terminal: 2 for East Asian wide characters and emoji, 0 for combining marks. */
 export function displayWidth(text: string): number {
-  // oxlint-disable-next-line no-control-regex -- plain ASCII is by far the most common and needs no look at each character
   if (/^[\u0020-\u007E]*$/.test(text)) return text.length
   let width = 0
   for (const character of text) width += narrowless.test(character) ? 0 : wide.test(character) ? 2 : 1

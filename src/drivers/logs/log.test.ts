@@ -79,7 +79,6 @@ describe('a log', () => {
         (message, value, format) => {
           const { log, lines } = logInto({ format: format as 'text' })
           log.info(message, { value })
-          // oxlint-disable-next-line no-control-regex
           expect(lines[0]?.slice(0, -1)).not.toMatch(/[\u0000-\u001f]/)
           expect(lines[0]?.endsWith('\n')).toBe(true)
         },

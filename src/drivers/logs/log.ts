@@ -66,7 +66,6 @@ function factText(value: unknown): string {
 
 /** Control characters would let whoever chose a name write lines of their own, or colours into a terminal. */
 function oneLine(text: string): string {
-  // oxlint-disable-next-line no-control-regex
   return text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`)
 }
 
