@@ -1,16 +1,13 @@
 import type { Host } from '../model/host.ts'
-import { formatDuration, minute, type Instant, type Milliseconds } from '../model/instant.ts'
+import { formatDuration, type Instant } from '../model/instant.ts'
 import type { Attempt, Outcome } from '../model/job.ts'
 import type { Step, Waiting } from '../model/plan.ts'
 import type { Limits } from '../model/spec.ts'
-import type { HostLoad, LiveAttempt, World } from '../model/world.ts'
-import type { Fleet, Moment, Place } from './fleet.ts'
+import type { LiveAttempt, World } from '../model/world.ts'
+import type { Fleet, Moment } from './fleet.ts'
 import type { Decided } from './placement.ts'
-import { heardAt, lostInterval } from './silence.ts'
-import { visit } from './sorted-map.ts'
+import { heardAt, leaseSlack, lostInterval } from './silence.ts'
 
-/** What the host's clock and the way of the last answer may add to a lease. */
-const leaseSlack: Milliseconds = minute
 /** Drift of a host's clock against ours that a lease allows for: a tenth. */
 const leaseDrift = 1 / 10
 
@@ -23,23 +20,15 @@ const leaseDrift = 1 / 10
 export function decideAttempts(moment: Moment, fleet: Fleet): Decided {
   const steps: Step[] = []
   const waiting: Waiting[] = []
-  visit(moment.world.hostLoads, (load, hostId) => {
-    if (isQuiet(load, fleet.places.get(hostId), moment.now)) return
+  for (const { hostId, load } of fleet.restless) {
     const host = moment.world.hosts.get(hostId)
     for (const live of load.attempts) {
       const decided = decideAttempt(live, host, moment)
       if (decided.step !== undefined) steps.push(decided.step)
       if (decided.waiting !== undefined) waiting.push(decided.waiting)
     }
-  })
+  }
   return { steps, waiting }
-}
-
-/** Whether nothing can be due on a host, so that its attempts need not be looked at one by one: nearly all hosts, nearly always. */
-function isQuiet(load: HostLoad, place: Place | undefined, now: Instant): boolean {
-  if (place === undefined || load.isCancelling) return false
-  const { host } = place
-  return host.state === 'up' && host.bootId === load.bootId && host.schedulable.kind !== 'draining' && now < place.heardAt + leaseSlack
 }
 
 interface AttemptDecision {

@@ -1,5 +1,5 @@
 import type { Host } from '../model/host.ts'
-import type { Instant } from '../model/instant.ts'
+import type { Instant, Milliseconds } from '../model/instant.ts'
 import type { EngineName } from '../model/job.ts'
 import type { Operation } from '../model/operation.ts'
 import type { WaitingCode } from '../model/plan.ts'
@@ -9,7 +9,7 @@ import type { HostLoad, QueueLoad, World } from '../model/world.ts'
 import type { Horizon } from './horizon.ts'
 import { viewOf, type HostView } from './host-view.ts'
 import { assignedAt } from './loads.ts'
-import { lostAt, staleInterval } from './silence.ts'
+import { leaseSlack, lostInterval, staleInterval } from './silence.ts'
 import { compareText, visit } from './sorted-map.ts'
 
 /** One host during one pass: what runs on it, counting what this pass already placed. */
@@ -26,7 +26,8 @@ export interface Place {
   diskMiB: number
   /** Disk promised since the facts were taken, and so not yet missing from their free disk. */
   newDiskMiB: number
-  readonly sandboxes: Record<EngineName, number>
+  /** Replaced and never changed: it is shared with the world. */
+  sandboxes: Readonly<Record<EngineName, number>>
   /** What ran there when the pass began. */
   load: HostLoad | null
   /** The operation that keeps jobs away, when there is one. */
@@ -47,6 +48,13 @@ export interface Fleet {
   readonly places: ReadonlyMap<string, Place>
   readonly groups: readonly HostGroup[]
   readonly totals: FleetTotals
+  /** What runs on hosts where an attempt may have to be ended or stopped. */
+  readonly restless: readonly Restless[]
+}
+
+export interface Restless {
+  readonly hostId: string
+  readonly load: HostLoad
 }
 
 export interface FleetTotals {
@@ -65,21 +73,30 @@ export interface Moment {
 /** Counts what runs where. Hosts that left the fleet are not in it. */
 export function surveyFleet(moment: Moment): Fleet {
   const { world } = moment
-  const totals: FleetTotals = { cpu: 0, memoryMiB: 0, slots: { user: 0, qemu: 0, tart: 0 } }
-  const places = makePlaces(moment, totals)
+  const places = makePlaces(moment)
+  const restless: Restless[] = []
   visit(world.hostLoads, (load, hostId) => {
     const place = places.get(hostId)
     if (place !== undefined) addLoad(place, load)
+    if (place === undefined || !isQuiet(load, place, moment.now)) restless.push({ hostId, load })
   })
   for (const sandbox of world.sandboxes.values()) {
     const place = places.get(sandbox.hostId)
-    if (place !== undefined) place.sandboxes[sandbox.engine] += 1
+    if (place !== undefined) addSandbox(place, sandbox.engine)
   }
+  for (const place of places.values()) if (place.view.machines.length > 0) countStrangers(place, world)
   for (const operation of world.operations.values()) {
     const place = places.get(operation.hostId)
     if (place !== undefined && keepsJobsAway(operation)) place.operation ??= operation
   }
-  return { places, groups: groupPlaces(moment, places), totals }
+  const groups = groupPlaces(moment, places)
+  return { places, groups, totals: totalsOf(groups), restless }
+}
+
+/** Whether nothing can be due on a host, so that its attempts need not be looked at one by one: nearly all hosts, nearly always. */
+function isQuiet(load: HostLoad, place: Place, now: Instant): boolean {
+  const { view } = place
+  return view.isUp && view.closed !== 'draining' && view.bootId === load.bootId && !load.isCancelling && now < place.heardAt + leaseSlack
 }
 
 function addLoad(place: Place, load: HostLoad): void {
@@ -87,12 +104,35 @@ function addLoad(place: Place, load: HostLoad): void {
   place.cpu = load.cpu
   place.memoryMiB = load.memoryMiB
   place.diskMiB = load.diskMiB
-  place.sandboxes.user += load.sandboxes.user
-  place.sandboxes.qemu += load.sandboxes.qemu
-  place.sandboxes.tart += load.sandboxes.tart
+  place.sandboxes = load.sandboxes
   const { factsAt } = place.view
   if (load.assignedAt <= factsAt) return
   for (const { attempt, shape } of load.attempts) if (assignedAt(attempt) > factsAt) place.newDiskMiB += shape.diskMiB
+}
+
+function addSandbox(place: Place, engine: EngineName): void {
+  place.sandboxes = { ...place.sandboxes, [engine]: place.sandboxes[engine] + 1 }
+}
+
+/** Hosts of a group have the same capacity and slots. */
+function totalsOf(groups: readonly HostGroup[]): FleetTotals {
+  const totals: FleetTotals = { cpu: 0, memoryMiB: 0, slots: { user: 0, qemu: 0, tart: 0 } }
+  for (const group of groups) {
+    const { capacity, engines } = group.view
+    const hosts = sizeOf(group)
+    if (capacity === null) continue
+    totals.cpu += hosts * capacity.cpu
+    totals.memoryMiB += hosts * capacity.memoryMiB
+    for (const [name, engine] of engines) totals.slots[name] += hosts * engine.slots
+  }
+  return totals
+}
+
+/** How many hosts a group has, open or not. */
+export function sizeOf(group: HostGroup): number {
+  let size = group.open.length
+  for (const places of group.closed.values()) size += places.length
+  return size
 }
 
 /** A restart of machine or agent waits until the host is idle, so that nothing new may start there. */
@@ -100,7 +140,7 @@ function keepsJobsAway(operation: Operation): boolean {
   return operation.request.kind === 'reboot' || operation.request.kind === 'restartAgent'
 }
 
-function makePlaces(moment: Moment, totals: FleetTotals): Map<string, Place> {
+function makePlaces(moment: Moment): Map<string, Place> {
   const { spec, world, now, horizon } = moment
   const selectors = selectorKeys(world)
   const question = { spec, now, selectors, selectorsKey: selectors.join(',') }
@@ -110,14 +150,8 @@ function makePlaces(moment: Moment, totals: FleetTotals): Map<string, Place> {
     if (host.state === 'retired') return
     const { view, until } = viewOf(host, question)
     horizon.note(until)
-    const place = emptyPlace(host, view, index)
-    places.set(host.id, place)
-    if (view.machines.length > 0) countStrangers(place, world)
+    places.set(host.id, emptyPlace(host, view, index))
     index += 1
-    if (view.capacity === null) return
-    totals.cpu += view.capacity.cpu
-    totals.memoryMiB += view.capacity.memoryMiB
-    for (const [name, engine] of view.engines) totals.slots[name] += engine.slots
   })
   visit(world.lastSeen, (at, id) => {
     const place = places.get(id)
@@ -126,18 +160,20 @@ function makePlaces(moment: Moment, totals: FleetTotals): Map<string, Place> {
   return places
 }
 
+const noSandboxes = { user: 0, qemu: 0, tart: 0 }
+
 function emptyPlace(host: Host, view: HostView, index: number): Place {
   return {
     host,
     view,
     index,
-    heardAt: host.lastSeenAt ?? host.enrolledAt,
+    heardAt: view.heardAt,
     status: null,
     cpu: 0,
     memoryMiB: 0,
     diskMiB: 0,
     newDiskMiB: 0,
-    sandboxes: { user: 0, qemu: 0, tart: 0 },
+    sandboxes: noSandboxes,
     load: null,
     operation: null,
     heldFor: null,
@@ -148,7 +184,7 @@ function emptyPlace(host: Host, view: HostView, index: number): Place {
 /** VMs that the host sees and nobody here knows take a slot all the same: the host would refuse one more. */
 function countStrangers(place: Place, world: World): void {
   for (const { id, engine } of place.view.machines) {
-    if (!world.attempts.has(id) && !world.sandboxes.has(id)) place.sandboxes[engine] += 1
+    if (!world.attempts.has(id) && !world.sandboxes.has(id)) addSandbox(place, engine)
   }
 }
 
@@ -165,7 +201,7 @@ export function takeRoom(place: Place, need: { readonly shape: Shape; readonly e
   place.memoryMiB += need.shape.memoryMiB
   place.diskMiB += need.shape.diskMiB
   place.newDiskMiB += need.shape.diskMiB
-  place.sandboxes[need.engine] += 1
+  addSandbox(place, need.engine)
 }
 
 /** The part of the fleet that a job takes: the largest of its parts of all slots, CPUs and memory. */
@@ -186,8 +222,9 @@ function part(of: number, total: number): number {
 
 function groupPlaces(moment: Moment, places: ReadonlyMap<string, Place>): HostGroup[] {
   const groups = new Map<string, HostGroup>()
+  const waits = { stale: staleInterval(moment.spec.limits), lost: lostInterval(moment.spec.limits) }
   for (const place of places.values()) {
-    place.status = statusOf(place, moment)
+    place.status = statusOf(place, moment, waits)
     const { view } = place
     let group = groups.get(view.signature)
     if (group === undefined) {
@@ -210,29 +247,18 @@ export function listOf<K, V>(lists: Map<K, V[]>, key: K): V[] {
   return made
 }
 
-/** Whether a host is lost, also when this pass is the first to see it. */
-export function isLost(place: Place, moment: Moment): boolean {
-  const { world, spec, now } = moment
-  return place.host.state === 'lost' || (place.host.state === 'up' && now >= lostAt(place.heardAt, world, spec.limits))
-}
-
-/** Whether repeated failures put a host into quarantine, also when this pass is the first to see it. */
-export function isFailing(place: Place): boolean {
-  const limit = place.view.pool?.quarantineAfter
-  return place.host.schedulable.kind === 'open' && limit !== undefined && place.host.failureStreak >= limit
-}
-
-function statusOf(place: Place, moment: Moment): WaitingCode | null {
-  const { host } = place
-  const { schedulable } = host
-  if (isLost(place, moment)) return 'hostLost'
-  const staleAt = place.heardAt + staleInterval(moment.spec.limits)
+/** The first of what keeps new jobs away: silence, then people's orders and failures, then a missed sync, then a restart to come. */
+function statusOf(place: Place, moment: Moment, waits: { readonly stale: Milliseconds; readonly lost: Milliseconds }): WaitingCode | null {
+  const { view, heardAt } = place
+  if (view.isUp) {
+    const lostAt = Math.max(heardAt, moment.world.listeningSince) + waits.lost
+    if (moment.now >= lostAt) return 'hostLost'
+    moment.horizon.note(lostAt)
+  }
+  if (view.closed !== null) return view.closed
+  const staleAt = heardAt + waits.stale
+  if (moment.now > staleAt) return 'hostStale'
   moment.horizon.note(staleAt + 1)
-  if (host.state === 'up') moment.horizon.note(lostAt(place.heardAt, moment.world, moment.spec.limits))
-  if (schedulable.kind === 'cordoned') return 'hostCordoned'
-  if (schedulable.kind === 'draining') return 'draining'
-  if (schedulable.kind === 'quarantined' || isFailing(place)) return 'hostQuarantined'
-  if (host.state === 'enrolled' || host.facts === null || moment.now > staleAt) return 'hostStale'
   return place.operation === null ? null : 'operationBusy'
 }
 
@@ -241,25 +267,29 @@ export function lacking(
   place: Place,
   need: { readonly shape: Shape; readonly engine: EngineName },
 ): 'a slot' | 'CPU' | 'memory' | 'disk' | null {
-  const { view } = place
-  const { capacity } = view
+  const { capacity, engines } = sharedView(place)
   const { shape, engine } = need
-  if (capacity === null || place.sandboxes[engine] >= (view.engines.get(engine)?.slots ?? 0)) return 'a slot'
+  if (capacity === null || place.sandboxes[engine] >= (engines.get(engine)?.slots ?? 0)) return 'a slot'
   // Shapes may be fractions of a CPU; their sum is not exact.
   if (place.cpu + shape.cpu > capacity.cpu + 1e-6) return 'CPU'
   if (place.memoryMiB + shape.memoryMiB > capacity.memoryMiB) return 'memory'
-  const freeDisk = Math.min(capacity.diskMiB - place.diskMiB, view.freeDiskMiB - place.newDiskMiB)
+  const freeDisk = Math.min(capacity.diskMiB - place.diskMiB, place.view.freeDiskMiB - place.newDiskMiB)
   return shape.diskMiB > freeDisk ? 'disk' : null
 }
 
 /** How full a host is, 0…1: the fullest of its slots, CPUs, memory and disk. */
 export function loadOf(place: Place, engine: EngineName): number {
-  const { capacity } = place.view
+  const { capacity, engines } = sharedView(place)
   if (capacity === null) return 1
   return Math.max(
-    part(place.sandboxes[engine], place.view.engines.get(engine)?.slots ?? 0),
+    part(place.sandboxes[engine], engines.get(engine)?.slots ?? 0),
     part(place.cpu, capacity.cpu),
     part(place.memoryMiB, capacity.memoryMiB),
     part(place.diskMiB, capacity.diskMiB),
   )
+}
+
+/** Capacity and slots are equal in a group; its one view stays in the processor's cache where 10,000 would not. */
+function sharedView(place: Place): Pick<HostView, 'capacity' | 'engines'> {
+  return place.group?.view ?? place.view
 }

@@ -1,8 +1,7 @@
 import { formatDuration, type Instant } from '../model/instant.ts'
 import type { Waiting, WaitingCode } from '../model/plan.ts'
-import { isLost, type Fleet, type Moment, type Place } from './fleet.ts'
+import type { Fleet, Moment, Place } from './fleet.ts'
 import type { HostView } from './host-view.ts'
-import { lostAt } from './silence.ts'
 
 /** What stands in the way at one host: said once, for the host itself and for the jobs that wait for it. */
 export interface Reason {
@@ -142,11 +141,6 @@ function engineProblem(
 ): string {
   if (!facts.ok) return facts.problems[0] ?? 'it does not work there'
   return verdicts.find((verdict) => verdict.reason !== undefined)?.reason ?? 'it was never probed'
-}
-
-/** When a host that reports will count as lost, and whether it does now. */
-export function lossOf(place: Place, moment: Moment): { readonly lost: boolean; readonly at: Instant } {
-  return { lost: isLost(place, moment), at: lostAt(place.heardAt, moment.world, moment.spec.limits) }
 }
 
 /**

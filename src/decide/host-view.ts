@@ -1,6 +1,7 @@
 import type { EngineFacts, Host } from '../model/host.ts'
 import type { Instant } from '../model/instant.ts'
 import type { EngineName } from '../model/job.ts'
+import type { WaitingCode } from '../model/plan.ts'
 import { judgeReadiness, type ReadinessVerdict } from '../model/readiness.ts'
 import type { Labels, Shape } from '../model/shape.ts'
 import type { Pool, PoolEngine, Spec } from '../model/spec.ts'
@@ -34,6 +35,12 @@ export interface HostView {
   readonly machines: readonly { readonly id: string; readonly engine: EngineName }[]
   /** When the facts were taken, on the controller's clock. */
   readonly factsAt: Instant
+  /** The last word of it that was written down, or its enrolment. */
+  readonly heardAt: Instant
+  readonly isUp: boolean
+  readonly bootId: string | null
+  /** Why it gets no jobs whatever time it is, by its own state and people's orders; null: it may. */
+  readonly closed: WaitingCode | null
   /** Equal for hosts between which placement sees no difference but load and status. */
   readonly signature: string
 }
@@ -90,9 +97,27 @@ function makeView(host: Host, question: ViewQuestion): Remembered {
     machines: host.facts?.sandboxes.filter((sandbox) => sandbox.engine !== 'user') ?? [],
     freeDiskMiB: host.facts?.free.diskMiB ?? 0,
     factsAt: (host.facts?.at ?? 0) - skewOf(host),
+    heardAt: host.lastSeenAt ?? host.enrolledAt,
+    isUp: host.state === 'up',
+    bootId: host.bootId,
+    closed: closedBy(host, pool),
     signature: signatureOf(host, { poolName, labels, engines, selectors }),
   }
   return { view, spec, selectors: selectorsKey, from: now, until }
+}
+
+/** Whether repeated failures put a host into quarantine, also when this pass is the first to see it. */
+export function isFailing(host: Host, pool: Pool | undefined): boolean {
+  return host.schedulable.kind === 'open' && pool !== undefined && host.failureStreak >= pool.quarantineAfter
+}
+
+function closedBy(host: Host, pool: Pool | undefined): WaitingCode | null {
+  const { kind } = host.schedulable
+  if (host.state === 'lost') return 'hostLost'
+  if (kind === 'cordoned') return 'hostCordoned'
+  if (kind === 'draining') return 'draining'
+  if (kind === 'quarantined' || isFailing(host, pool)) return 'hostQuarantined'
+  return host.state === 'enrolled' || host.facts === null ? 'hostStale' : null
 }
 
 interface OfferedEngines {

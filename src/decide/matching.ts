@@ -2,7 +2,7 @@ import type { WaitingCode } from '../model/plan.ts'
 import type { Shape } from '../model/shape.ts'
 import type { JobClass } from '../model/world.ts'
 import { labelsKey } from './advance-world.ts'
-import type { Fleet, HostGroup, Moment, Place } from './fleet.ts'
+import { sizeOf, type Fleet, type HostGroup, type Moment, type Place } from './fleet.ts'
 import type { EngineView } from './host-view.ts'
 import { poolsOfQueue } from './pools.ts'
 
@@ -91,12 +91,6 @@ function hinder(
   }
   known.groups.push(where.group)
   known.lists.push(where.places)
-}
-
-function sizeOf(group: HostGroup): number {
-  let size = group.open.length
-  for (const places of group.closed.values()) size += places.length
-  return size
 }
 
 /** A host that has not reported yet may turn out to have the engine: it counts, and says that it has not reported. */

@@ -1,10 +1,13 @@
 import type { Host } from '../model/host.ts'
-import { second, type Instant, type Milliseconds } from '../model/instant.ts'
+import { minute, second, type Instant, type Milliseconds } from '../model/instant.ts'
 import type { Limits } from '../model/spec.ts'
 import type { World } from '../model/world.ts'
 
 /** What a sync may take beyond its poll: network, a busy host, a flush of what was heard. */
 export const syncMargin: Milliseconds = 5 * second
+
+/** What the host's clock and the way of the last answer may add to an attempt's lease. */
+export const leaseSlack: Milliseconds = minute
 
 /** Silence after which a host has missed one sync: nothing new is placed there. */
 export function staleInterval(limits: Limits): Milliseconds {
