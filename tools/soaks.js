@@ -19,6 +19,7 @@ export const soaks = [
     name: `kills-${store}`,
     title: `no accepted job is lost or runs twice when controller and agent are killed, on ${store}`,
     command: ['node', 'test/soak/kills.ts', '--store', store],
+    needs: ['nftables', 'iproute', 'accounts', ...(store === 'postgres' ? ['postgres'] : [])],
     rounds: 100,
     share: 4,
     chunk: 10,

@@ -20,10 +20,12 @@ export const sharedTexts: { readonly [code in WaitingCode]?: (told: Told) => Tex
     message: `engine ${jobClass.engine} on ${hosts} runs no images`,
     cure: 'leave the image away, or use an engine that boots images',
   }),
-  networkUnsupported: ({ hosts, jobClass }) => ({
-    message: `${hosts} cannot give engine ${jobClass.engine} the network "${jobClass.network}"`,
-    cure: `ask for another network, or add it to pools.<pool>.engines.${jobClass.engine}.networks`,
-  }),
+  networkUnsupported: ({ hosts, name, groups, jobClass }) => {
+    const message = `${hosts} cannot give engine ${jobClass.engine} the network "${jobClass.network}"`
+    const why = networkProblem(groups[0], jobClass)
+    if (why === null) return { message, cure: `ask for another network, or add it to pools.<pool>.engines.${jobClass.engine}.networks` }
+    return { message: `${message}: ${why}`, cure: `mend it there (cidery host show ${name}), or ask for another network` }
+  },
   limitUnenforceable: ({ hosts, groups, jobClass }) => ({
     message: `${hosts} cannot enforce limits of ${groups[0]?.view.engines.get(jobClass.engine)?.unenforced.join(', ') ?? ''} for engine ${jobClass.engine}`,
     cure: `set pools.<pool>.engines.${jobClass.engine}.limits: advisory to count them only, or use another pool`,
@@ -48,6 +50,13 @@ export const sharedTexts: { readonly [code in WaitingCode]?: (told: Told) => Tex
 
 function proofOf(jobClass: JobClass): string {
   return jobClass.image === null ? `a ${jobClass.engine} sandbox` : `image ${jobClass.image}`
+}
+
+/** What the host itself lacks for a network, in its own words; null when only the pool does not allow it. */
+function networkProblem(group: HostGroup | undefined, { engine, network }: JobClass): string | null {
+  const facts = group?.view.engines.get(engine)?.facts
+  if (facts === undefined || facts.capabilities.networks.includes(network)) return null
+  return facts.problems.find((problem) => problem.includes(`network ${network}`)) ?? 'its engine does not offer it'
 }
 
 function unreadyText(group: HostGroup | undefined, jobClass: JobClass): string {

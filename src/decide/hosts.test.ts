@@ -1,3 +1,4 @@
+import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { makeFacts, makeHost, makeJob, makeSpec, makeWorld, start } from '../../test/decide/build-world.ts'
 import type { Host } from '../model/host.ts'
@@ -45,6 +46,22 @@ describe('a host is lost', () => {
     expect(decide(spec, older, start + 89 * second).steps).toEqual([])
     const stranger = advanceWorld(older, [{ of: 'lastSeen', id: 'host_of_another_fleet', at: start }])
     expect(decide(spec, stranger, start).steps).toEqual([])
+  })
+
+  it('by receipts alone: nothing that it says of itself keeps it alive or ends it [003-12]', () => {
+    const claims = fc.record({
+      at: fc.integer({ min: start - hour, max: start + hour }),
+      clockSkewMs: fc.option(fc.integer({ min: -hour, max: hour })),
+      load1: fc.float({ min: 0, max: 1000, noNaN: true }),
+      problems: fc.array(fc.string(), { maxLength: 3 }),
+    })
+    fc.assert(
+      fc.property(claims, fc.integer({ min: 0, max: 200 * second }), (claim, silentMs) => {
+        const host = makeHost(1, { facts: makeFacts(claim) })
+        const lost = stepsAt(host, start + silentMs).some(({ kind }) => kind === 'hostLost')
+        expect(lost).toBe(silentMs >= lostInterval(spec.limits))
+      }),
+    )
   })
 
   it('once: not again while it is lost, and not before it ever reported', () => {

@@ -363,17 +363,25 @@ describe('every job that waits says for what, and what to do [W-01]', () => {
     expect(message.split('; ')).toHaveLength(4)
   })
 
-  it('a network that no host gives', () => {
-    const spec = makeSpec({ pools: { default: { engines: { user: { limits: 'advisory', networks: ['nat', 'none'] } } } } })
-    const facts = makeFacts({
-      engines: [makeEngine('user', { capabilities: { ...makeEngine().capabilities, networks: ['nat', 'host'] } })],
-    })
-    const job = makeJob(1, { spec, wants: { network: 'none' } })
-    expect(reason({ hosts: [makeHost(1, { facts })], jobs: [job] }, spec)).toMatchObject({
+  it('a network that the pool does not allow, or that the host lacks, with what it lacks', () => {
+    function told(networks: ('nat' | 'host' | 'none')[], allowed: ('nat' | 'host' | 'none')[], problems: string[] = []) {
+      const spec = makeSpec({ pools: { default: { engines: { user: { limits: 'advisory', networks: allowed } } } } })
+      const facts = makeFacts({ engines: [makeEngine('user', { problems, capabilities: { ...makeEngine().capabilities, networks } })] })
+      // Accepted while the pool still allowed it.
+      const before = makeSpec({ pools: { default: { engines: { user: { limits: 'advisory', networks: ['none'] } } } } })
+      const job = makeJob(1, { spec: before, wants: { network: 'none' } })
+      return reason({ hosts: [makeHost(1, { facts })], jobs: [job] }, spec)
+    }
+    const message = '1 matching host cannot give engine user the network "none"'
+    expect(told(['nat', 'none'], ['nat'])).toMatchObject({
       code: 'networkUnsupported',
-      message: '1 matching host cannot give engine user the network "none"',
+      message,
       cure: 'ask for another network, or add it to pools.<pool>.engines.user.networks',
     })
+    const cure = 'mend it there (cidery host show mini-1), or ask for another network'
+    expect(told(['nat', 'host'], ['nat', 'none'])).toMatchObject({ message: `${message}: its engine does not offer it`, cure })
+    const needs = ['network nat needs nft', 'network none needs root']
+    expect(told(['nat'], ['nat', 'none'], needs)).toMatchObject({ message: `${message}: network none needs root`, cure })
   })
 
   it('limits that the pool wants enforced and the host cannot enforce', () => {

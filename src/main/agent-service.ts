@@ -7,8 +7,10 @@ import { controllerUrl } from '../drivers/links/http/trust.ts'
 import { createKernelLock } from '../drivers/locks/kernel-lock.ts'
 import { serviceManagers } from '../drivers/services/registry.ts'
 import { CideryError } from '../model/errors.ts'
+import type { Proof } from '../model/readiness.ts'
 import type { AgentIdentity } from '../ports/agent.ts'
 import type { ServiceDefinition, ServiceManager } from '../ports/services.ts'
+import { enginesOf } from './agent-engines.ts'
 import { agentExitCodes } from './agent.ts'
 
 export interface AgentServiceOptions {
@@ -79,13 +81,14 @@ export async function uninstallAgentService(options: AgentServiceOptions): Promi
   return manager.uninstall(agentService(options))
 }
 
-/** Looks at each requirement of a host that runs an agent. Changes nothing. */
+/** Looks at each requirement of a host that runs an agent. An engine mends the rights of its own directory; nothing else is changed. */
 export async function verifyAgent(options: AgentServiceOptions & { readonly healthUrl: string | null }): Promise<readonly AgentCheck[]> {
   const manager = options.manager ?? serviceManager()
   const service = agentService(options)
   return [
     ...(await serviceChecks(manager, service)),
     ...(await stateChecks(options.stateDir)),
+    ...(await verifyEngines(options.stateDir)),
     await lockCheck(options.stateDir),
     await controllerCheck(options.stateDir),
     ...(options.healthUrl === null ? [] : [await healthCheck(options.healthUrl)]),
@@ -168,6 +171,24 @@ async function stateChecks(stateDir: string): Promise<readonly AgentCheck[]> {
     passed('enrolled', file),
     secret ? passed('key is private', file) : failed('key is private', `${file} can be read by others`, `chmod 600 ${file}`),
   ]
+}
+
+/** Whether each engine could start a job now: disk, memory, programs, and what an earlier job left. Without a state directory there is none. */
+export async function verifyEngines(stateDir: string): Promise<readonly AgentCheck[]> {
+  if (!(await exists(stateDir))) return []
+  const checks: AgentCheck[] = []
+  for (const [engine, { ok, reason }] of await proofsOf(stateDir)) {
+    const name = `engine ${engine} can start a job`
+    checks.push(
+      ok ? passed(name, 'disk, memory and programs are there') : failed(name, reason, 'mend what it names, then: cidery agent verify'),
+    )
+  }
+  return checks
+}
+
+async function proofsOf(stateDir: string): Promise<readonly (readonly [string, Proof])[]> {
+  const engines = [...(await enginesOf(stateDir))]
+  return Promise.all(engines.map(async ([name, engine]) => [name, await engine.check(null)] as const))
 }
 
 async function lockCheck(stateDir: string): Promise<AgentCheck> {

@@ -3,7 +3,6 @@ import { homedir, hostname } from 'node:os'
 import { join } from 'node:path'
 import { createSystemClock } from '../drivers/clocks/system-clock.ts'
 import { createSystemTimers } from '../drivers/clocks/system-timers.ts'
-import { engines as makers } from '../drivers/engines/registry.ts'
 import { defaultPrefix } from '../drivers/engines/user/settings.ts'
 import { machineArch } from '../drivers/host-probes/machine.ts'
 import { hostProbes } from '../drivers/host-probes/registry.ts'
@@ -23,11 +22,11 @@ import { CideryError } from '../model/errors.ts'
 import type { EngineName } from '../model/job.ts'
 import type { AgentHealth } from '../observe/agent/health.ts'
 import type { AgentIdentity, AgentJournal, AgentPorts } from '../ports/agent.ts'
-import type { Engine } from '../ports/engine.ts'
 import type { HeldLock } from '../ports/lock.ts'
 import type { Log } from '../ports/log.ts'
 import { lockAccounts } from './account-lock.ts'
 import { readAgentConfig } from './agent-config.ts'
+import { makeEngines } from './agent-engines.ts'
 import { serveHealth, type HealthAddress } from './agent-health.ts'
 import { supervisorEntry } from './supervisor-entry.ts'
 
@@ -212,16 +211,6 @@ function wire(options: RunAgentOptions, { journal, link, random }: Wiring): Agen
     probe: hostProbes[thisSystem()](stateDir),
     mirrors: gitMirrors({ folder: join(stateDir, 'mirrors'), processes }),
   }
-}
-
-function makeEngines(options: RunAgentOptions): ReadonlyMap<EngineName, Engine> {
-  const hiddenDirs = [options.stateDir, ...(options.hiddenDirs ?? [])]
-  const made = new Map<EngineName, Engine>()
-  for (const [name, make] of Object.entries(makers)) {
-    const key = name as EngineName
-    made.set(key, make({ ...options.engines?.[key], stateDir: join(options.stateDir, 'engines', name), hiddenDirs }))
-  }
-  return made
 }
 
 interface Started {

@@ -1,5 +1,5 @@
 import { spawn, type ChildProcess } from 'node:child_process'
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -70,6 +70,11 @@ async function options(change: Partial<RunAgentOptions> = {}): Promise<RunAgentO
   }
 }
 
+async function logOf(id: string): Promise<string> {
+  const response = await fetch(`${controller.url}/api/v1/jobs/${id}/log?follow=1`, { headers: { authorization: `Bearer ${token}` } })
+  return response.text()
+}
+
 async function ended(id: string): Promise<JobView> {
   return until(async () => {
     const job = await api<JobView>('GET', `/jobs/${id}`)
@@ -95,13 +100,81 @@ describe('an agent with a real controller', () => {
       }
     }>('GET', `/hosts/${agent.name}`)
     expect(host.facts.readiness[0]).toMatchObject({ check: { ok: true }, boot: { ok: true } })
-    const log = await fetch(`${controller.url}/api/v1/jobs/${id}/log?follow=1`, { headers: { authorization: `Bearer ${token}` } })
-    expect(await log.text()).toBe('hello\n')
+    expect(await logOf(id)).toBe('hello\n')
     const artifact = await fetch(`${controller.url}/api/v1/jobs/${id}/artifacts/out/file`, {
       headers: { authorization: `Bearer ${token}` },
     })
     expect(await artifact.text()).toBe('made\n')
     expect(Object.keys(job.stepMs).toSorted()).toEqual(['boot', 'clean', 'collect', 'prepare', 'queue', 'run', 'source'])
+  })
+
+  it('ends a job at its time limit, keeps its log, and has the slot free again [001-39]', async () => {
+    agent = await runAgent(await options({ engines: { user: { ...engines.user, slots: 1 } } }))
+    const script = `trap 'echo told to end' TERM; echo begun; while :; do sleep 0.05; done`
+    const stubborn = await api<JobView>('POST', '/jobs', { script, timeoutS: 1 })
+    const next = await api<JobView>('POST', '/jobs', { script: 'echo mine' })
+    expect((await ended(stubborn.id)).outcome).toEqual({ kind: 'timedOut', afterS: 1 })
+    // The shell itself tells of the `sleep` that got the signal too.
+    expect(await logOf(stubborn.id)).toMatch(/^begun\n(?:Terminated\n)?told to end\n$/)
+    expect((await ended(next.id)).outcome).toEqual({ kind: 'exited', code: 0 })
+    const host = await until(async () => {
+      const seen = await api<{ readonly runningJobs: readonly string[]; readonly slots: unknown }>('GET', `/hosts/${agent?.name ?? ''}`)
+      return seen.runningJobs.length === 0 ? seen : undefined
+    })
+    expect(host.slots).toEqual({ user: { used: 0, total: 1 } })
+  })
+
+  it('gives a job a home of its own, with everything it writes inside, and nothing of the environment of agent and supervisor [001-30]', async () => {
+    const process = start(await options(), {
+      CIDERY_TEST_MARK: 'of the agent',
+      npm_config_cache: '/of/the/agent',
+      XDG_CACHE_HOME: '/of/the/agent',
+    })
+    await process.up
+    const script = 'env -0 | tr "\\0" "\\n"; mkdir -p ~/.cache/x; f=$(mktemp); echo "temporary $f"; echo "cache $(cd ~/.cache && pwd)"'
+    const jobs = [await api<JobView>('POST', '/jobs', { script }), await api<JobView>('POST', '/jobs', { script })]
+    const homes: string[] = []
+    for (const { id } of jobs) {
+      expect((await ended(id)).outcome).toEqual({ kind: 'exited', code: 0 })
+      const log = await logOf(id)
+      expect(log).not.toContain('of the agent')
+      expect(log).not.toContain('/of/the/agent')
+      const lines = log.trimEnd().split('\n')
+      const seen = new Map(lines.filter((line) => /^[A-Za-z_]+=/.test(line)).map((line) => line.split('=', 2) as [string, string]))
+      const home = seen.get('HOME') ?? ''
+      homes.push(home)
+      expect([...seen.keys()].filter((name) => name !== 'PWD' && name !== '_' && name !== 'SHLVL' && name !== 'OLDPWD').toSorted()).toEqual(
+        `CI CIDERY_ATTEMPT CIDERY_JOB_ID CIDERY_QUEUE CIDERY_SANDBOX CIDERY_SECRETS CIDERY_WORK HOME LANG LOGNAME PATH SHELL TMPDIR USER`
+          .split(' ')
+          .filter((name) => seen.has(name) || name !== 'CIDERY_SANDBOX'),
+      )
+      expect(seen.get('TMPDIR')).toMatch(new RegExp(`^${home}/`))
+      expect(lines.find((line) => line.startsWith('temporary '))).toMatch(new RegExp(`^temporary ${home}/`))
+      expect(lines.find((line) => line.startsWith('cache '))).toBe(`cache ${home}/.cache`)
+    }
+    expect(homes[0]).not.toBe(homes[1])
+    process.stop()
+    expect(await process.exit).toBe(0)
+  })
+
+  it('keeps its lock in a private directory of its identity alone, and makes one private that is not [003-06]', async () => {
+    await mkdir(join(folder, 'agent'))
+    await chmod(join(folder, 'agent'), 0o777)
+    agent = await runAgent(await options({ bootProbes: false }))
+    const { mode } = await stat(join(folder, 'agent'))
+    expect(mode & 0o777).toBe(0o700)
+    expect((await readdir(join(folder, 'agent'))).filter((name) => name.includes('lock'))).toContain('agent.lock')
+    // Another identity of the same machine is not in its way.
+    const other = await runAgent(
+      await options({
+        bootProbes: false,
+        stateDir: join(folder, 'other'),
+        enrolmentToken: await enrolmentToken(),
+        engines: { user: { prefix: 'td-', uidRange: [674_000, 674_999], netRange: '198.19.246.0/24' } },
+      }),
+    )
+    expect(other.hostId).not.toBe(agent.hostId)
+    await other.stop()
   })
 
   it('opens a terminal in a sandbox, and carries bytes and the exit code both ways', async () => {
@@ -152,8 +225,7 @@ describe('an agent with a real controller', () => {
     const job = await ended(id)
     expect(job.outcome).toEqual({ kind: 'exited', code: 9 })
     expect(job.attempts.length).toBe(1)
-    const log = await fetch(`${controller.url}/api/v1/jobs/${id}/log?follow=1`, { headers: { authorization: `Bearer ${token}` } })
-    expect(await log.text()).toBe(Array.from({ length: 40 }, (_, line) => `line ${line}\n`).join(''))
+    expect(await logOf(id)).toBe(Array.from({ length: 40 }, (_, line) => `line ${line}\n`).join(''))
     process.stop()
     expect(await process.exit).toBe(0)
   })
@@ -180,10 +252,11 @@ describe('an agent with a real controller', () => {
 })
 
 /** An agent as a process of its own. */
-function start(asked: RunAgentOptions) {
+function start(asked: RunAgentOptions, env: Readonly<Record<string, string>> = {}) {
   const { log: _log, ...rest } = asked
   const child = spawn(process.execPath, ['--no-warnings', new URL('./agent-process.ts', import.meta.url).pathname], {
     stdio: ['pipe', 'pipe', 'pipe'],
+    env: { ...process.env, ...env },
   })
   children.push(child)
   let text = ''

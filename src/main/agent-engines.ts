@@ -1,0 +1,31 @@
+import { join } from 'node:path'
+import { engines as makers } from '../drivers/engines/registry.ts'
+import type { EngineName } from '../model/job.ts'
+import type { Engine } from '../ports/engine.ts'
+import { readAgentConfig } from './agent-config.ts'
+
+export interface AgentEngines {
+  readonly stateDir: string
+  /** Directories that no job may see besides the agent's own. */
+  readonly hiddenDirs?: readonly string[]
+  /** Settings per engine, handed to it as they are. */
+  readonly engines?: Readonly<Partial<Record<EngineName, Readonly<Record<string, unknown>>>>>
+}
+
+/** Every registered engine, with its own directory below the agent's. */
+export function makeEngines(options: AgentEngines): ReadonlyMap<EngineName, Engine> {
+  const hiddenDirs = [options.stateDir, ...(options.hiddenDirs ?? [])]
+  const made = new Map<EngineName, Engine>()
+  for (const [name, make] of Object.entries(makers)) {
+    const key = name as EngineName
+    made.set(key, make({ ...options.engines?.[key], stateDir: join(options.stateDir, 'engines', name), hiddenDirs }))
+  }
+  return made
+}
+
+/** The engines of the host whose agent has this directory, as its `agent.yaml` sets them. */
+export async function enginesOf(stateDir: string): Promise<ReadonlyMap<EngineName, Engine>> {
+  const { engines } = await readAgentConfig(stateDir)
+  const settings = engines?.user === undefined ? {} : { engines: { user: engines.user } }
+  return makeEngines({ stateDir, ...settings })
+}
