@@ -137,7 +137,11 @@ export const OperationView = z.strictObject({
   requestedAt: z.number(),
   startedAt: z.number().nullable(),
   endedAt: z.number().nullable(),
+  /** Milliseconds from the start: when it is warned of, when it is ended, how long its host may be away. */
+  limits: z.strictObject({ warning: z.number(), hard: z.number(), reconnect: z.number() }),
+  /** The hard limit as people moved it. */
   deadline: z.number().nullable(),
+  killRequested: z.boolean(),
   exitCode: z.int().nullable(),
   pid: z.int().nullable(),
   outputTail: z.string(),

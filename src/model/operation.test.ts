@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import { minute, second } from './instant.ts'
-import { isTerminalOperation, operationLimits, OperationRequest, operationStates, operationTransitions } from './operation.ts'
+import { isTerminalOperation, operationCan, operationLimits, OperationRequest, operationStates, operationTransitions } from './operation.ts'
 
 it('has the states and moves that clients know', () => {
   expect(operationStates).toHaveLength(16)
@@ -123,4 +123,13 @@ it('is refused beyond its bounds', () => {
   expect([words(0), words(1), words(1000), words(1001)]).toEqual([false, true, true, false])
   const create = { kind: 'sandboxCreate', sandboxId: 's', engine: 'user', image: 'm' }
   expect([0, 1, 1.5].map((ttlS) => OperationRequest.safeParse({ ...create, ttlS }).success)).toEqual([false, true, false])
+})
+
+it('can be killed until it has ended, and extended from the moment that its limits count', () => {
+  expect(operationStates.filter((state) => !isTerminalOperation(state))).toEqual([...operationCan.kill])
+  expect(operationCan.kill.filter((state) => state !== 'PENDING')).toEqual([...operationCan.extend])
+})
+
+it('warns before it ends, whatever the kind', () => {
+  for (const { warning, hard } of Object.values(operationLimits)) expect(warning).toBeLessThan(hard)
 })

@@ -58,6 +58,13 @@ export function isTerminalOperation(state: OperationState): boolean {
   return operationTransitions[state].length === 0
 }
 
+/** In which states people may change an operation: read by the server (409) and by the web (`disabledReason`). */
+export const operationCan = {
+  /** From the moment that its limits count. */
+  extend: ['VALIDATING', 'BLOCKED', 'EXECUTING', 'RUNNING_WARNING', 'TIMEOUT_PENDING', 'AWAITING_RECONNECT', 'KILLING'],
+  kill: ['PENDING', 'VALIDATING', 'BLOCKED', 'EXECUTING', 'RUNNING_WARNING', 'TIMEOUT_PENDING', 'AWAITING_RECONNECT', 'KILLING'],
+} as const satisfies Record<string, readonly OperationState[]>
+
 /** What can be asked of a host. Each is carried out by its agent. */
 export const OperationRequest = z.discriminatedUnion('kind', [
   /** Run a command on the host itself, as the agent's user. Admin only. */

@@ -4,6 +4,7 @@ import type { OperationId } from '../model/id.ts'
 import { second, type Milliseconds } from '../model/instant.ts'
 import {
   isTerminalOperation,
+  operationCan,
   operationTransitions,
   type Operation,
   type OperationLimits,
@@ -219,7 +220,7 @@ export async function extendOperation(tx: RecordTx, id: string, seconds: number)
   const row = await findOperationRow(tx.db, id)
   if (row === undefined) throw new CideryError('NOT_FOUND', `no operation has the id ${id}`, { hint: 'cidery host show <host>' })
   const before = operationOf(row)
-  if (before.startedAt === null || isTerminalOperation(before.state)) {
+  if (before.startedAt === null || !(operationCan.extend as readonly string[]).includes(before.state)) {
     throw new CideryError('CONFLICT', `the operation ${id} is ${before.state}: only one that runs can get more time`, {
       details: { state: before.state },
     })

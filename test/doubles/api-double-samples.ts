@@ -4,6 +4,7 @@ import type { AttemptView, HostView, JobView, OperationView, PoolView, QueueView
 import { formatId } from '../../src/model/id.ts'
 import type { IdKind } from '../../src/model/id.ts'
 import type { JobSpec } from '../../src/model/job.ts'
+import { operationLimits } from '../../src/model/operation.ts'
 
 /** An id as the controller makes them. */
 export function newId(kind: IdKind): string {
@@ -140,7 +141,9 @@ export function sampleOperation(hostId: string, request: OperationView['request'
     requestedAt: Date.now(),
     startedAt: null,
     endedAt: null,
+    limits: operationLimits[request.kind],
     deadline: null,
+    killRequested: false,
     exitCode: null,
     pid: null,
     outputTail: '',

@@ -3,10 +3,11 @@ import { join } from 'node:path'
 import axe from 'axe-core'
 import type { Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { JobView } from '../../src/model/api.ts'
+import type { JobView, OperationView } from '../../src/model/api.ts'
 import { startFleet, type Fleet } from '../e2e/fleet.ts'
 import { waitFor } from '../e2e/wait.ts'
 import { openBrowser, type Browser } from './browser.ts'
+import { startLossyProxy } from './lossy-proxy.ts'
 
 /** Violations that axe-core finds on the page as it stands. */
 async function violations(page: Page): Promise<readonly string[]> {
@@ -93,6 +94,52 @@ describe('the web page', () => {
     await page.getByText('it takes jobs already').waitFor()
     expect(await violations(page)).toEqual([])
   }, 60_000)
+
+  it('shows when an operation is warned of and ended, gives it more time, and kills it [003-16]', async () => {
+    const request = { kind: 'exec', command: ['sleep', '600'] }
+    const { id } = await fleet.api.post<OperationView>('/hosts/host-1/operations', { request })
+    const state = () => fleet.api.get<OperationView>(`/operations/${id}`)
+    await page.goto(`${fleet.address().url}/hosts/host-1`)
+    const row = page.getByRole('listitem').filter({ hasText: 'exec' }).first()
+    await row.getByText('◑ executing').waitFor({ timeout: 60_000 })
+    await row.getByText(/warning in \d/).waitFor()
+    expect(await violations(page)).toEqual([])
+    const { deadline } = await state()
+    await row.getByRole('button', { name: 'Extend by 10 minutes' }).press('Enter')
+    await expect.poll(async () => (await state()).deadline, { timeout: 30_000 }).toBe((deadline ?? 0) + 600_000)
+    await row.getByText('ended in 24m').waitFor()
+    await row.getByRole('button', { name: 'Kill' }).press('Enter')
+    await row.getByText('✕ killed').waitFor({ timeout: 60_000 })
+    expect((await state()).state).toBe('KILLED')
+    expect(await row.getByRole('button').count()).toBe(0)
+  }, 150_000)
+
+  it('shows the true state within one beacon after frames and streams were lost on the way [003-39]', async () => {
+    const lossy = await startLossyProxy(fleet.address().url, 39)
+    // A tab of its own: that streams are cut is a complaint of the browser's, and wanted here.
+    const tab = await page.context().newPage()
+    try {
+      await tab.goto(`${lossy.url}/hosts/host-1`)
+      await tab.getByText('it takes jobs already').waitFor()
+      for (let round = 0; round < 4; round += 1) {
+        const verb = round % 2 === 0 ? 'cordon' : 'uncordon'
+        const host = await fleet.api.get<{ readonly id: string; readonly generation: number }>('/hosts/host-1')
+        await fleet.api.post(`/hosts/${host.id}/${verb}`, verb === 'cordon' ? { reason: 'while frames are lost' } : {}, {
+          'if-match': `"${host.generation}"`,
+        })
+        // One look of the page that began after the change is all it takes: nothing that the stream said has to arrive.
+        await lossy.nextLook('/api/v1/hosts/host-1')
+        await page
+          .getByText(verb === 'cordon' ? 'while frames are lost' : 'it takes jobs already')
+          .first()
+          .waitFor({ timeout: 10_000 })
+      }
+      expect(lossy.dropped()).toBeGreaterThan(0)
+    } finally {
+      await tab.close()
+      await lossy.close()
+    }
+  }, 150_000)
 
   it('can be used by keyboard alone', async () => {
     await page.goto(fleet.address().url)

@@ -6,6 +6,7 @@ import { Action } from '../parts/action.tsx'
 import { HostBadge } from '../parts/badge.tsx'
 import { ago, bytes } from '../parts/format.ts'
 import { Loaded } from '../parts/notice.tsx'
+import { Operations } from '../parts/operations.tsx'
 import { Link, PageHeading } from '../parts/router.tsx'
 import { WaitingList } from '../parts/waiting.tsx'
 
@@ -75,6 +76,7 @@ function HostDetails({ host, now, reload }: { readonly host: HostView; readonly 
           </ul>
         )}
       </section>
+      <Operations hostId={host.id} now={now} />
       {host.facts === null ? <p className="quiet">No facts yet.</p> : <Facts facts={host.facts} now={now} />}
     </>
   )
