@@ -193,6 +193,8 @@ async function proofsOf(stateDir: string): Promise<readonly (readonly [string, P
 
 async function lockCheck(stateDir: string): Promise<AgentCheck> {
   const path = join(stateDir, 'agent.lock')
+  // Asking for a lock makes its directory, and nobody asked for that.
+  if (!(await exists(stateDir))) return failed('one agent runs', `${stateDir} is not there`, 'cidery agent run')
   try {
     const lock = await createKernelLock().acquire(path, 'agent')
     await lock.release()

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parse } from 'plist'
@@ -223,6 +223,7 @@ describe('the service of an agent', () => {
     const manager = systemd({ folder: join(folder, 'units'), run: recorded({ 'systemctl is-active': [[3, '']] }).run })
     const asked = { ...options({ stateDir }), manager, healthUrl: 'http://127.0.0.1:1/health' }
     const before = await verifyAgent(asked)
+    expect(existsSync(stateDir)).toBe(false)
     expect(before.filter(({ state }) => state === 'failed').map(({ name }) => name)).toEqual([
       'service file',
       'state directory',
