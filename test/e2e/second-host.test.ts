@@ -1,4 +1,5 @@
 import { spawn, spawnSync } from 'node:child_process'
+import { readFileSync, readdirSync } from 'node:fs'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -23,9 +24,11 @@ describe('a second machine', () => {
   let controller: Running
   let agent: ReturnType<typeof spawn> | undefined
   let env: Record<string, string>
+  let hadNamespaces: boolean
 
   beforeAll(async () => {
     directory = await temporaryDirectory('second-host')
+    hadNamespaces = readFileSync('/proc/self/mounts', 'utf8').includes(' /run/netns ')
     ip('netns', 'add', namespace)
     ip('link', 'add', outside, 'type', 'veth', 'peer', 'name', inside)
     ip('link', 'set', inside, 'netns', namespace)
@@ -49,6 +52,8 @@ describe('a second machine', () => {
     if (agent !== undefined && agent.exitCode === null) await new Promise((resolve) => agent?.once('exit', resolve))
     await controller.stop()
     spawnSync('ip', ['netns', 'del', namespace])
+    // The first namespace of a machine mounts this folder, and nobody unmounts it.
+    if (!hadNamespaces && readdirSync('/run/netns').length === 0) spawnSync('umount', ['/run/netns'])
     spawnSync('ip', ['link', 'del', outside])
     await directory.remove()
   }, 60_000)
