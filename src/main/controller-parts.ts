@@ -75,7 +75,7 @@ export async function openParts(options: ControllerOptions, undo: (() => Promise
       blobs: await createFolderBlobs({ directory: state.blobs }),
       parseSpec: (source) => readSpecFile(source, 'the stored spec'),
     },
-    { holder: instance, alone: choice.kind === 'sqlite', passed: numbers.passed, sealed: numbers.sealed },
+    { holder: instance, alone: choice.kind === 'sqlite', passed: numbers.passed, sealed: numbers.sealed, synced: metrics.synced },
   )
   const ports: ServePorts = {
     store,

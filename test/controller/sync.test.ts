@@ -206,6 +206,20 @@ describe('sync', () => {
     await expect(host.sync()).rejects.toMatchObject({ code: 'UNAUTHENTICATED' })
   })
 
+  it('counts the syncs that it answered, polls apart', async () => {
+    const counted: boolean[] = []
+    fleet = await startFleet({ synced: ({ parked }) => counted.push(parked) })
+    const host = await joined('mini-1')
+    counted.length = 0
+    const settled = await host.sync({ seen: seenOf(host.answer) })
+    const poll = host.sync({ seen: seenOf(settled), waitMs: 25_000 })
+    await fleet.time.settle()
+    expect(counted).toEqual([false])
+    await fleet.time.advance(25_000)
+    await poll
+    expect(counted).toEqual([false, true])
+  })
+
   it('bounds the polls that are parked', async () => {
     fleet = await startFleet()
     const { recorder } = fleet.core

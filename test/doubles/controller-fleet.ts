@@ -1,6 +1,6 @@
 import { createInlineDecider } from '../../src/drivers/deciders/inline-decider.ts'
 import { createSqliteStore } from '../../src/drivers/stores/sqlite/sqlite-store.ts'
-import { createControllerCore, type ControllerCore } from '../../src/loop/controller/core.ts'
+import { createControllerCore, type CoreOptions, type ControllerCore } from '../../src/loop/controller/core.ts'
 import { decisionRules } from '../../src/loop/controller/rules.ts'
 import { CideryError } from '../../src/model/errors.ts'
 import type { HostId, JobId } from '../../src/model/id.ts'
@@ -25,6 +25,7 @@ import { simulatedAgent, type SimulatedAgent, type SimulatedAgentOptions } from 
 import { virtualTime, type VirtualTime } from './virtual-time.ts'
 
 export interface FleetOptions {
+  readonly synced?: CoreOptions['synced']
   readonly spec?: Record<string, unknown>
   readonly seed?: number
   readonly time?: VirtualTime
@@ -90,7 +91,7 @@ export async function startFleet(options: FleetOptions = {}): Promise<Fleet> {
   const decider = createInlineDecider(decisionRules((fault) => void faults.push(fault.problem)))
   const core = await createControllerCore(
     { store, blobs, decider, clock, timers, ids, log, signer, parseSpec: () => spec },
-    { holder: ids.next('ctl'), alone: true },
+    { holder: ids.next('ctl'), alone: true, ...(options.synced === undefined ? {} : { synced: options.synced }) },
   )
   const board: Board = options.board ?? { core: null }
   board.core = core

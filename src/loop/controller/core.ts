@@ -53,6 +53,7 @@ export interface CoreOptions {
   readonly alone: boolean
   readonly passed?: (pass: PassReport) => void
   readonly sealed?: (events: readonly SealedEvent[]) => void
+  readonly synced?: (sync: { readonly parked: boolean }) => void
   /** Longest time between two passes. */
   readonly atLeastEvery?: Milliseconds
 }
@@ -124,6 +125,7 @@ export async function createControllerCore(ports: CorePorts, options: CoreOption
     settings: (host) => settingsFor(current.spec, host),
     streams: streams.wantedOf,
     checkpoint: () => checkpoint,
+    ...(options.synced === undefined ? {} : { synced: options.synced }),
   })
 
   const loop = createControllerLoop({

@@ -35,6 +35,8 @@ export interface SyncHandlerOptions {
   readonly settings: (host: Host) => AgentSettings
   readonly streams: (hostId: string) => readonly DesiredStream[]
   readonly checkpoint: () => SyncResponse['checkpoint']
+  /** Told of each sync that was answered; `parked`: it asked to wait for news. */
+  readonly synced?: (sync: { readonly parked: boolean }) => void
   /** Polls parked at once at most; more are told to come back. */
   readonly maxParked?: number
 }
@@ -73,7 +75,9 @@ export function createSyncHandler(options: SyncHandlerOptions): SyncHandler {
     const session = enter(caller.hostId, request)
     session.open += 1
     try {
-      return await answer(caller, request, session)
+      const response = await answer(caller, request, session)
+      options.synced?.({ parked: request.waitMs > 0 })
+      return response
     } finally {
       session.open -= 1
     }
