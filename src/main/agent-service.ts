@@ -37,6 +37,8 @@ export interface AgentCheck {
 }
 
 const throttleS = 10
+/** Longer than systemd's TimeoutStopSec: whatever ends slowly has been killed by then. */
+const lockWait = '60s'
 const secretForm = /cidery_(?:enr|key|tok)_[A-Za-z0-9_-]+/
 
 export function serviceManager(): ServiceManager {
@@ -59,7 +61,7 @@ export function agentService(options: AgentServiceOptions): ServiceDefinition {
   return {
     name: 'cidery-agent',
     description: 'cidery agent: runs CI jobs on this host',
-    argv: [process.execPath, program, 'agent', 'run', '--state', stateDir, ...words],
+    argv: [process.execPath, program, 'agent', 'run', '--state', stateDir, '--wait-for-lock', lockWait, ...words],
     environment: { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', ...environment },
     user,
     logFile: desktopSession ? join(homedir(), 'Library', 'Logs', 'cidery', 'agent.log') : '/var/log/cidery/agent.log',

@@ -1,6 +1,7 @@
 import { chmod, mkdir } from 'node:fs/promises'
 import { homedir, hostname } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import { createSystemClock } from '../drivers/clocks/system-clock.ts'
 import { createSystemTimers } from '../drivers/clocks/system-timers.ts'
 import { defaultPrefix } from '../drivers/engines/user/settings.ts'
@@ -19,6 +20,7 @@ import { startAgentLoop, type AgentEnd, type AgentLoop } from '../loop/agent.ts'
 import { keyringOf, type Keyring } from '../loop/agent/keyring.ts'
 import { defaultNetworkWait, enrol, waitForController, type NetworkWait } from '../loop/agent/start.ts'
 import { CideryError } from '../model/errors.ts'
+import type { Milliseconds } from '../model/instant.ts'
 import type { EngineName } from '../model/job.ts'
 import type { AgentHealth } from '../observe/agent/health.ts'
 import type { AgentIdentity, AgentJournal, AgentPorts } from '../ports/agent.ts'
@@ -43,6 +45,8 @@ export interface RunAgentOptions {
   readonly enrolmentToken: string | null
   /** Plain HTTP to another machine, for development. */
   readonly allowPlainHttp?: boolean
+  /** How long to wait for another agent of this identity to end before AGENT_LOCKED; default: not at all. */
+  readonly lockWaitMs?: Milliseconds
   /** Lets operations restart this machine. */
   readonly allowReboot?: boolean
   /** Where `/health` is served; null: nowhere. */
@@ -115,11 +119,27 @@ export async function runAgent(options: RunAgentOptions): Promise<RunningAgent> 
   await chmod(stateDir, 0o700)
   try {
     // First of all, so that a second agent touches nothing.
-    const lock = await createKernelLock().acquire(join(stateDir, 'agent.lock'), 'agent')
-    return await startLocked(options, lock)
+    return await startLocked(options, await takeLock(options))
   } catch (error) {
     log.error(error instanceof Error ? error.message : 'the agent could not start')
     throw error
+  }
+}
+
+const lockPause: Milliseconds = 200
+
+/** A service manager may start the next agent while the last one is still ending: that one waits until the lock is free. */
+async function takeLock({ stateDir, log, lockWaitMs = 0 }: RunAgentOptions): Promise<HeldLock> {
+  const locks = createKernelLock()
+  const until = performance.now() + lockWaitMs
+  for (let tried = 1; ; tried += 1) {
+    try {
+      return await locks.acquire(join(stateDir, 'agent.lock'), 'agent')
+    } catch (error) {
+      if (!(error instanceof CideryError) || error.code !== 'AGENT_LOCKED' || performance.now() >= until) throw error
+      if (tried === 1) log.info('waiting for the agent that runs now to end', { lock: error.message })
+      await setTimeout(lockPause)
+    }
   }
 }
 

@@ -6,6 +6,7 @@ import { createSystemClock } from '../drivers/clocks/system-clock.ts'
 import { createLog } from '../drivers/logs/log.ts'
 import { writeToStderr } from '../drivers/logs/stderr.ts'
 import { CideryError } from '../model/errors.ts'
+import type { Milliseconds } from '../model/instant.ts'
 import type { Log } from '../ports/log.ts'
 import { agentExitCode, runAgent } from './agent.ts'
 import type { RunAgentOptions } from './agent.ts'
@@ -96,6 +97,7 @@ export interface AgentCommand {
   readonly allowReboot: boolean
   /** `HOST:PORT`. */
   readonly health: string | undefined
+  readonly lockWaitMs: Milliseconds
 }
 
 /** Runs an agent until a signal or the agent itself ends it; resolves with the exit code of the process. */
@@ -120,6 +122,7 @@ async function agentOptions(command: AgentCommand): Promise<RunAgentOptions> {
   return {
     ...(health === undefined ? {} : { health }),
     ...(command.allowReboot ? { allowReboot: true } : {}),
+    lockWaitMs: command.lockWaitMs,
     stateDir: command.stateDir,
     version: command.version,
     log: logOf(command.log),

@@ -12,17 +12,19 @@ import { until } from './real-agent.ts'
 
 let folder: string
 let controller: RunningController
+let controllerLog: ReturnType<typeof recordingLog>
 let token: string
 let agent: RunningAgent | undefined
 const children: ChildProcess[] = []
 
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'cidery-both-'))
+  controllerLog = recordingLog()
   controller = await runController({
     stateDir: join(folder, 'controller'),
     listen: { host: '127.0.0.1', port: 0 },
     version: '1',
-    log: recordingLog(),
+    log: controllerLog,
     handleSignals: false,
   })
   token = (await readFile(controller.tokenFile, 'utf8')).trim()
@@ -68,6 +70,16 @@ async function options(change: Partial<RunAgentOptions> = {}): Promise<RunAgentO
     engines,
     ...change,
   }
+}
+
+interface SeenHost {
+  readonly id: string
+  readonly state: string
+  readonly facts: { readonly agentVersion: string } | null
+}
+
+async function hostsOf(): Promise<readonly SeenHost[]> {
+  return (await api<{ readonly items: readonly SeenHost[] }>('GET', '/hosts')).items
 }
 
 async function logOf(id: string): Promise<string> {
@@ -228,6 +240,33 @@ describe('an agent with a real controller', () => {
     expect(await logOf(id)).toBe(Array.from({ length: 40 }, (_, line) => `line ${line}\n`).join(''))
     process.stop()
     expect(await process.exit).toBe(0)
+  })
+
+  it('hands over to a newer one that its service manager started too early: that waits for the lock, takes the job over, and never are there two [003-14] [003-18]', async () => {
+    const asked = await options()
+    const old = start(asked)
+    await old.up
+    const { id } = await api<JobView>('POST', '/jobs', {
+      script: 'i=0; while [ $i -lt 60 ]; do echo line $i; i=$((i+1)); sleep 0.1; done; exit 4',
+    })
+    await until(async () => (await api<JobView>('GET', `/jobs/${id}`)).state === 'running', 60_000)
+    const next = start({ ...asked, enrolmentToken: null, version: '2', lockWaitMs: 60_000 })
+    await until(() => next.output().includes('waiting for the agent that runs now to end'))
+    const whileBoth = await hostsOf()
+    expect(whileBoth).toMatchObject([{ state: 'up', facts: { agentVersion: '1' } }])
+    expect(next.output()).not.toContain('UP')
+    old.stop()
+    expect(await old.exit).toBe(0)
+    await next.up
+    await until(async () => (await hostsOf())[0]?.facts?.agentVersion === '2')
+    const job = await ended(id)
+    expect(job.outcome).toEqual({ kind: 'exited', code: 4 })
+    expect(job.attempts).toHaveLength(1)
+    expect((await logOf(id)).split('\n')).toHaveLength(61)
+    expect((await hostsOf()).map(({ id }) => id)).toEqual(whileBoth.map(({ id }) => id))
+    expect(controllerLog.lines.filter(({ message }) => message.includes('a second agent speaks'))).toEqual([])
+    next.stop()
+    expect(await next.exit).toBe(0)
   })
 
   it('refuses a second agent of one identity within a second, names the first, and takes over when that is gone [003-05] [003-07] [003-08] [003-20]', async () => {

@@ -3,6 +3,7 @@ import type { AgentServiceOptions } from '../../../main/agent-service.ts'
 import type { AgentCommand } from '../../../main/cli-processes.ts'
 import type { Cli } from '../../cli.ts'
 import type { OptionDeclaration } from '../../declare.ts'
+import { durationOption } from '../../values.ts'
 import { logOptions, readLogOptions } from '../controller-options.ts'
 import type { LogOptions } from '../controller-options.ts'
 
@@ -15,6 +16,7 @@ export interface AgentOptions extends LogOptions {
   readonly allowPlainHttp?: boolean
   readonly allowReboot?: boolean
   readonly health?: string
+  readonly waitForLock?: string
 }
 
 const stateOption: OptionDeclaration = {
@@ -35,6 +37,7 @@ export const agentOptions: readonly OptionDeclaration[] = [
   { flags: '--token-file <file>', about: 'file with the enrolment token (default: CIDERY_ENROL_TOKEN)', completes: 'file' },
   { flags: '--health <address>', about: 'HOST:PORT to serve /health on' },
   { flags: '--allow-reboot', about: 'let cidery host reboot restart this machine' },
+  { flags: '--wait-for-lock <duration>', about: 'wait so long for another agent of this identity to end (default: not at all)' },
   ...logOptions,
 ]
 
@@ -57,6 +60,7 @@ export function readAgentOptions(cli: Cli, options: AgentOptions): AgentCommand 
     allowPlainHttp: options.allowPlainHttp === true,
     allowReboot: options.allowReboot === true,
     health: options.health,
+    lockWaitMs: durationOption('--wait-for-lock', options.waitForLock) ?? 0,
   }
 }
 
