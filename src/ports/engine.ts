@@ -75,7 +75,10 @@ export interface Engine {
   command(id: string, command: SandboxCommand): Promise<LaunchCommand>
   /** Puts bytes into a file inside, owned by the sandbox's user. Never follows a symlink out of the sandbox. */
   putFile(id: string, path: string, content: AsyncIterable<Uint8Array> | Uint8Array, mode: number): Promise<void>
-  /** Ends every process inside: TERM, `graceMs`, KILL; then looks again that none is left. */
+  /**
+   * Ends every process inside: TERM, `graceMs`, KILL; then looks again that none is left. Nothing to do when there is no such sandbox: whoever
+   * cleans up may have died after `destroy` and before writing that down.
+   */
   stop(id: string, graceMs: number): Promise<void>
   /** Removes it and all that it left (files by owner, processes, shm, mounts, units, mail, cron); looks again, and throws SANDBOX_RESIDUE with the list. */
   destroy(id: string): Promise<void>

@@ -80,6 +80,20 @@ describe('a job on real drivers', () => {
     expect(agent.controller.violations).toEqual([])
   })
 
+  it('that was cleaned up by an agent which died before it wrote that down leaves nothing that could not be cleaned up', async () => {
+    const destroy = agent.engine.destroy.bind(agent.engine)
+    let deaths = 0
+    agent.engine.destroy = async (id) => {
+      await destroy(id)
+      deaths += 1
+      if (deaths === 1) throw new Error('the agent died here')
+    }
+    await agent.start()
+    const { report } = await ran(desiredAttempt({ script: 'exit 0' }))
+    expect(report).toMatchObject({ outcome: { kind: 'exited', code: 0 }, notes: [] })
+    expect((await agent.ports.journal.list('sandbox')).size).toBe(0)
+  })
+
   it('gets an environment by allow-list, in which any value survives [002-88]', async () => {
     process.env['CIDERY_TEST_HOST_ONLY'] = 'secret of the host'
     const name = fc.stringMatching(/^[A-Za-z_][A-Za-z0-9_]{0,30}$/)

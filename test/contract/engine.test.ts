@@ -84,6 +84,7 @@ describe.each(Object.entries(engines))('the engine %s', (name, makeEngine) => {
     expect((await engine.list())[0]?.state).toBe('stopped')
     expect((await engine.start(request.id)).state).toBe('running')
     await engine.destroy(request.id)
+    await engine.stop(request.id, 0)
     await engine.destroy(request.id)
     expect(await engine.list()).toEqual([])
   })
@@ -91,6 +92,7 @@ describe.each(Object.entries(engines))('the engine %s', (name, makeEngine) => {
   it('says so when there is no such sandbox, or it is not running', async () => {
     await expect(engine.start(unknownId)).rejects.toMatchObject({ code: 'NOT_FOUND' })
     await expect(engine.command(unknownId, { argv: ['true'], env: {} })).rejects.toMatchObject({ code: 'NOT_FOUND' })
+    await engine.stop(unknownId, 0)
     await engine.destroy(unknownId)
     const { id } = await engine.create(await requestFor(engine))
     await expect(engine.command(id, { argv: ['true'], env: {} })).rejects.toMatchObject({ code: 'CONFLICT' })

@@ -112,7 +112,8 @@ export class UserEngine implements AccountCleaner {
 
   stop(id: string, graceMs: number): Promise<void> {
     return this.#inTurn(id, async () => {
-      const record = this.#mustHave(id)
+      const record = this.#records.get(id)
+      if (record === null) return
       await this.#isolation.end(record, graceMs)
       this.#records.put({ ...record, holder: null })
     })
