@@ -13,6 +13,7 @@ const UserEngine = z.strictObject({
   maxProcesses: z.int().positive().optional(),
   resolvers: z.array(z.string()).optional(),
   isolation: z.enum(['account', 'directory']).optional(),
+  mounts: z.array(z.string().startsWith('/')).optional(),
   afterSandbox: z.tuple([z.string()], z.string()).optional(),
 })
 

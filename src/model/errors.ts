@@ -29,6 +29,7 @@ export const errorCodes = {
   STORAGE_FULL: { status: 507, retry: 'soon', meaning: 'the disk of the controller is below its floor' },
   ENGINE_FAILED: { status: 500, retry: 'soon', meaning: 'a command of the engine failed' },
   SANDBOX_RESIDUE: { status: 500, retry: 'never', meaning: 'a sandbox left something behind after clean-up' },
+  MOUNT_REFUSED: { status: 403, retry: 'never', meaning: 'the host does not let a job see this directory' },
   AGENT_LOCKED: { status: 409, retry: 'never', meaning: 'another agent holds the lock of this host identity' },
   CONTROLLER_LOCKED: { status: 409, retry: 'never', meaning: 'another controller holds the state directory' },
   SCHEMA_TOO_NEW: { status: 500, retry: 'never', meaning: 'the database was written by a newer cidery' },

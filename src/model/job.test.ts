@@ -202,6 +202,17 @@ describe('a source', () => {
     expect(Source.safeParse({ kind: 'upload', blob: digest, url: 'x' }).success).toBe(false)
     expect(Source.safeParse({ kind: 'upload' }).success).toBe(false)
     expect(Source.safeParse({ kind: 'git', url: 'https://a/b', commit, ref: 'x' }).success).toBe(false)
+    const isMount = (path: string) => Source.safeParse({ kind: 'mount', path }).success
+    expect(['/', '/srv/a b', `/${'x'.repeat(4095)}`, '/a\nb'].map(isMount)).toEqual([true, true, true, true])
+    expect(['', 'srv', './srv', '/a\0b', '/a\nb\0', `/${'x'.repeat(4096)}`].map(isMount)).toEqual([
+      false,
+      false,
+      false,
+      false,
+      false,
+      false,
+    ])
+    expect(Source.safeParse({ kind: 'mount', path: 'srv' }).error?.issues[0]?.message).toBe('an absolute path on the host')
     expect(Source.safeParse({ kind: 'svn' }).success).toBe(false)
   })
 })

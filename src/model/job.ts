@@ -39,6 +39,14 @@ export const Source = z.discriminatedUnion('kind', [
       .regex(/^(?:https|http|ssh|git|file):\/\/[^\s]+$|^[\w.-]+@[\w.-]+:[^\s]+$/, 'an https, ssh, git or file URL'),
     commit: z.string().regex(/^[0-9a-f]{40}(?:[0-9a-f]{24})?$/, 'a full commit id'),
   }),
+  /** A directory of the host that runs the job, shown inside read-only; nothing is copied. The host must allow it. */
+  z.strictObject({
+    kind: z.literal('mount'),
+    path: z
+      .string()
+      .max(4096)
+      .regex(/^\/(?!.*\0)/s, 'an absolute path on the host'),
+  }),
 ])
 export type Source = z.infer<typeof Source>
 

@@ -36,6 +36,7 @@ describe('words that are API and never change their name', () => {
         "STORAGE_FULL 507 soon",
         "ENGINE_FAILED 500 soon",
         "SANDBOX_RESIDUE 500 never",
+        "MOUNT_REFUSED 403 never",
         "AGENT_LOCKED 409 never",
         "CONTROLLER_LOCKED 409 never",
         "SCHEMA_TOO_NEW 500 never",

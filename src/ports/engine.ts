@@ -15,6 +15,8 @@ export interface SandboxRequest {
   readonly network: 'nat' | 'host' | 'none'
   /** Addresses that `nat` must not reach besides loopback and link-local: the controller's. `host` or `host:port`. */
   readonly blockedAddresses: readonly string[]
+  /** A directory of the host that is shown inside read-only; MOUNT_REFUSED where engine or host does not allow it. */
+  readonly mount: string | null
 }
 
 /** A sandbox as the engine sees it in reality. */
@@ -25,6 +27,8 @@ export interface EngineSandbox {
   readonly isolation: 'vm' | 'account' | 'directory'
   /** Paths as seen inside. `work` is the job's directory, `home` its HOME, `secrets` a directory on memory where possible. */
   readonly paths: { readonly home: string; readonly work: string; readonly temporary: string; readonly secrets: string }
+  /** Where `mount` is inside; null without one. */
+  readonly mounted: string | null
   /** Account inside. */
   readonly user: string
   readonly createdAt: number

@@ -300,6 +300,7 @@ describe('an agent that carries out attempts', () => {
       limits: 'enforced',
       network: 'nat',
       blockedAddresses: [],
+      mount: null,
     } as const
     await agent.engine.create(stray)
     await agent.supervisors.start({

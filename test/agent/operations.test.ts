@@ -161,6 +161,7 @@ describe('an agent that carries out operations', () => {
       limits: 'enforced',
       network: 'nat',
       blockedAddresses: [],
+      mount: null,
     } as const
     await agent.engine.create(stray)
     const operation = desiredOperation({ kind: 'clean' })

@@ -1,5 +1,5 @@
 import { spawn, type ChildProcess } from 'node:child_process'
-import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, readdir, readFile, realpath, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -8,6 +8,7 @@ import { runAgent, type RunAgentOptions, type RunningAgent } from '../../src/mai
 import { runController, type RunningController } from '../../src/main/controller.ts'
 import type { JobView } from '../../src/model/api.ts'
 import { recordingLog } from '../doubles/recording-log.ts'
+import { runCidery } from '../e2e/processes.ts'
 import { until } from './real-agent.ts'
 
 let folder: string
@@ -167,6 +168,40 @@ describe('an agent with a real controller', () => {
     expect(homes[0]).not.toBe(homes[1])
     process.stop()
     expect(await process.exit).toBe(0)
+  })
+
+  it('gives a job a directory as it asks: copied without .git, or mounted and not copied; refused where the host does not allow it [002-12]', async () => {
+    const place = await realpath(await mkdtemp(join(tmpdir(), 'cidery a place ')))
+    try {
+      const source = join(place, 'a check out')
+      await mkdir(join(source, '.git'), { recursive: true })
+      await writeFile(join(source, '.git', 'HEAD'), 'ref: refs/heads/main')
+      await writeFile(join(source, 'a file'), 'words\n')
+      agent = await runAgent(await options({ engines: { user: { ...engines.user, mounts: [place] } } }))
+      const env = { CIDERY_URL: controller.url, CIDERY_TOKEN: token }
+      const run = (...words: string[]) => runCidery(['run', '--source', source, ...words], { env, deadlineMs: 60_000 })
+      const synced = await run('--', 'sh', '-c', 'ls -A; cat "a file"; echo mine >"a file"; echo "[$CIDERY_SOURCE]"')
+      expect([synced.code, synced.stdout.toString()]).toEqual([0, 'a file\nwords\n[]\n'])
+      const mounted = await run(
+        '--transfer',
+        'mount',
+        '--',
+        'sh',
+        '-c',
+        'ls -A; cd "$CIDERY_SOURCE"; ls -A; cat "a file"; touch new; exit 6',
+      )
+      expect([mounted.code, mounted.stdout.toString()]).toEqual([
+        6,
+        expect.stringMatching(/^\.git\na file\nwords\n.*Read-only file system\n$/),
+      ])
+      expect(await readdir(source)).toEqual(['.git', 'a file'])
+      const elsewhere = await runCidery(['run', '--source', '/etc', '--transfer', 'mount', '--', 'true'], { env, deadlineMs: 60_000 })
+      expect([elsewhere.code, elsewhere.stderr]).toEqual([125, expect.stringContaining('this host does not let jobs see /etc')])
+      expect(elsewhere.stderr).toContain('engines.user.mounts')
+      expect(await api('GET', `/hosts/${agent.name}`)).toMatchObject({ failureStreak: 0, facts: { readiness: [{ boot: { ok: true } }] } })
+    } finally {
+      await rm(place, { recursive: true, force: true })
+    }
   })
 
   it('keeps its lock in a private directory of its identity alone, and makes one private that is not [003-06]', async () => {

@@ -144,6 +144,18 @@ describe('run --source', () => {
     expect(entries.has('src/main.o')).toBe(false)
   })
 
+  it('names a directory of the host instead when told to mount, and says when there is none to mount', async () => {
+    await write('a.txt')
+    const run = await cidery(['run', '--source', directory, '--transfer', 'mount', '--', 'true'])
+    expect(run.code).toBe(0)
+    expect([...double.state.jobs.values()].at(-1)?.spec.source).toEqual({ kind: 'mount', path: directory })
+    for (const words of [['--source', 'none'], ['--source', `https://example.com/a.git#${'0'.repeat(40)}`], []]) {
+      const refused = await cidery(['run', ...words, '--transfer', 'mount', '--', 'true'])
+      expect([refused.code, refused.stderr]).toEqual([2, expect.stringContaining('--transfer mount needs a directory')])
+    }
+    expect((await cidery(['run', '--source', directory, '--transfer', 'copy', '--', 'true'])).stderr).toContain('one of sync, mount')
+  })
+
   it('sends the same files once: equal directories give equal archives', async () => {
     await write('a.txt')
     await utimes(join(directory, 'a.txt'), 1_700_000_000, 1_700_000_000)

@@ -37,7 +37,17 @@ export function fakeEngine(time: { readonly clock: Clock; readonly timers: Timer
     if (found === undefined) throw new CideryError('NOT_FOUND', `the engine has no sandbox ${id}`)
     const home = `/sandboxes/${id}`
     const paths = { home, work: `${home}/work`, temporary: `${home}/tmp`, secrets: `${home}/secrets` }
-    return { id, engine: 'user', state: found.state, isolation: 'account', paths, user: 'bk-test', createdAt: found.createdAt, notes: [] }
+    return {
+      id,
+      engine: 'user',
+      state: found.state,
+      isolation: 'account',
+      mounted: null,
+      paths,
+      user: 'bk-test',
+      createdAt: found.createdAt,
+      notes: [],
+    }
   }
 
   const engine: FakeEngine = {
@@ -69,6 +79,7 @@ export function fakeEngine(time: { readonly clock: Clock; readonly timers: Timer
     create(request) {
       calls.push(`create ${request.id}`)
       if (faults.create !== undefined) return Promise.reject(faults.create)
+      if (request.mount !== null) return Promise.reject(new CideryError('MOUNT_REFUSED', 'this host lets no job see its directories'))
       if (!sandboxes.has(request.id))
         sandboxes.set(request.id, { request, state: 'stopped', files: new Map(), createdAt: time.clock.now() })
       return Promise.resolve(view(request.id))

@@ -17,6 +17,7 @@ const ResolvedJob = z.object({
 
 const SandboxRecord = z.object({
   paths: z.object({ home: z.string(), work: z.string(), temporary: z.string(), secrets: z.string() }),
+  mounted: z.string().nullable().default(null),
   user: z.string(),
 })
 

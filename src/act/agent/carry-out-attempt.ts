@@ -72,7 +72,9 @@ async function boot(attempt: Attempt): Promise<AttemptState> {
     const limits = around.settings().engines[job.engine]?.limits ?? 'enforced'
     const { image, shape, network } = job
     const { blockedAddresses } = around
-    const making = engine.create({ id, jobId, image, shape, limits, network, blockedAddresses })
+    const { source } = job.spec
+    const mount = source.kind === 'mount' ? source.path : null
+    const making = engine.create({ id, jobId, image, shape, limits, network, blockedAddresses, mount })
     await withDeadline(timers, making, { ms: bootLimit, what: 'making the sandbox' })
     const sandbox = await withDeadline(timers, engine.start(id), { ms: bootLimit, what: 'booting the sandbox' })
     around.onBoot(job.engine, image, { ok: true, at: clock.now(), reason: 'a job booted' })
@@ -80,14 +82,21 @@ async function boot(attempt: Attempt): Promise<AttemptState> {
     return 'preparing'
   } catch (error) {
     around.stopping.throwIfAborted()
+    // What the job asked for is not there: nothing is wrong with this host, nor would another try help.
+    if (error instanceof CideryError && error.code === 'MOUNT_REFUSED') return fail(attempt, setupFailed('source', withHint(error)))
     around.onBoot(job.engine, job.image, { ok: false, at: clock.now(), reason: messageOf(error).slice(0, 500) })
     return fail(attempt, infrastructure('boot', error))
   }
 }
 
+/** The cure is part of what people are told. */
+function withHint(error: CideryError): Error {
+  return new Error(error.hint === undefined ? error.message : `${error.message} (${error.hint})`)
+}
+
 async function keepSandbox(attempt: Attempt, sandbox: EngineSandbox): Promise<void> {
-  const { paths, user, isolation, notes } = sandbox
-  await attempt.update({ sandbox: { paths, user }, isolation, notes: [...new Set([...attempt.record().notes, ...notes])] })
+  const { paths, user, mounted, isolation, notes } = sandbox
+  await attempt.update({ sandbox: { paths, user, mounted }, isolation, notes: [...new Set([...attempt.record().notes, ...notes])] })
 }
 
 function delivery(attempt: Attempt, signal: AbortSignal): SourceDelivery {
@@ -130,7 +139,7 @@ async function startCommand(attempt: Attempt): Promise<Outcome | null> {
   const { around } = attempt
   const { id, jobId, job, number, queue } = attempt.record()
   const { paths } = delivery(attempt, attempt.stop)
-  const sandbox = attempt.record().sandbox ?? { paths, user: '' }
+  const sandbox = attempt.record().sandbox ?? { paths, user: '', mounted: null }
   const env = jobEnvironment(sandbox, { jobId, number, queue, env: job.spec.env }, around.os)
   const { script, command } = job.spec
   const argv = script === undefined ? command : scriptWords(script, scriptPath(paths))

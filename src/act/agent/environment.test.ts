@@ -1,7 +1,11 @@
 import { describe, expect, it } from 'vitest'
 import { jobEnvironment, launchProblem, scriptWords } from './environment.ts'
 
-const sandbox = { user: 'bk-1', paths: { home: '/home/bk-1', work: '/home/bk-1/work', temporary: '/tmp', secrets: '/run/secrets' } }
+const sandbox = {
+  user: 'bk-1',
+  mounted: null,
+  paths: { home: '/home/bk-1', work: '/home/bk-1/work', temporary: '/tmp', secrets: '/run/secrets' },
+}
 const job = { jobId: 'job_1', number: 2, queue: 'default' }
 
 describe('the environment of a job', () => {

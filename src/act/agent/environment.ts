@@ -21,7 +21,7 @@ const language = { linux: 'C.UTF-8', macos: 'en_US.UTF-8' } as const
  * environment enters, so nothing has to be filtered out.
  */
 export function jobEnvironment(
-  sandbox: Pick<EngineSandbox, 'paths' | 'user'>,
+  sandbox: Pick<EngineSandbox, 'paths' | 'user' | 'mounted'>,
   job: JobIdentity & { readonly env: Readonly<Record<string, string>> },
   os: HostFacts['os'],
 ): Readonly<Record<string, string>> {
@@ -40,6 +40,7 @@ export function jobEnvironment(
     CIDERY_QUEUE: job.queue,
     CIDERY_SECRETS: sandbox.paths.secrets,
     CIDERY_WORK: sandbox.paths.work,
+    ...(sandbox.mounted === null ? {} : { CIDERY_SOURCE: sandbox.mounted }),
   }
 }
 

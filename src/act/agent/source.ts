@@ -23,6 +23,8 @@ async function openSource(delivery: SourceDelivery): Promise<AsyncIterable<Uint8
   const { source } = job.spec
   switch (source.kind) {
     case 'none':
+    // The engine shows it; nothing is copied.
+    case 'mount':
       return null
     case 'upload':
       return unzstd(downloadBlob(ports, source.blob, inside.signal))

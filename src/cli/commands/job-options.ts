@@ -12,6 +12,7 @@ export interface JobOptions {
   readonly engine?: string
   readonly image?: string
   readonly source?: string
+  readonly transfer?: string
   readonly artifact?: readonly string[]
   readonly env?: readonly string[]
   readonly secret?: readonly string[]
@@ -34,6 +35,11 @@ export const jobOptions: readonly OptionDeclaration[] = [
     flags: '--source <source>',
     about: 'files for the work directory: a directory, a git URL#COMMIT, or none (default: none)',
     completes: 'directory',
+  },
+  {
+    flags: '--transfer <mode>',
+    about: 'how a directory gets there: sync (uploaded, default) or mount (one of the host, read-only, at $CIDERY_SOURCE)',
+    completes: ['sync', 'mount'],
   },
   { flags: '--artifact <glob>', about: 'files to keep when the command ended', many: true },
   { flags: '--env <name[=value]>', about: 'variable for the command; without a value, as it is here', many: true },
@@ -110,11 +116,19 @@ export type SourceChoice =
   | { readonly kind: 'none' }
   | { readonly kind: 'directory'; readonly path: string }
   | { readonly kind: 'git'; readonly url: string; readonly commit: string }
+  | { readonly kind: 'mount'; readonly path: string }
 
 const gitUrl = /^(?:https|http|ssh|git|file):\/\/\S+$|^[\w.-]+@[\w.-]+:\S+$/
 
 /** Reads `--source`. A git URL needs a full commit id: a branch would build something else tomorrow. */
-export function readSource(cli: Pick<Cli, 'cwd'>, text: string | undefined): SourceChoice {
+export function readSource(cli: Pick<Cli, 'cwd'>, options: Pick<JobOptions, 'source' | 'transfer'>): SourceChoice {
+  const source = readPlace(cli, options.source)
+  if (oneOf('--transfer', options.transfer, ['sync', 'mount']) !== 'mount') return source
+  if (source.kind === 'directory') return { kind: 'mount', path: source.path }
+  throw new UsageError('--transfer mount needs a directory', 'cidery run --source /srv/checkout --transfer mount -- make')
+}
+
+function readPlace(cli: Pick<Cli, 'cwd'>, text: string | undefined): SourceChoice {
   if (text === undefined || text === 'none') return { kind: 'none' }
   const hash = text.lastIndexOf('#')
   const url = hash < 0 ? text : text.slice(0, hash)

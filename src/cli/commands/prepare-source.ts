@@ -17,7 +17,7 @@ export async function prepareSource(
   { source, progress, signal }: PrepareSourceOptions,
 ): Promise<Pick<JobRequest, 'source'>> {
   if (source.kind === 'none') return {}
-  if (source.kind === 'git') return { source }
+  if (source.kind !== 'directory') return { source }
   // Packing brings its own modules, which a command without a directory does not pay for.
   const { uploadDirectory } = await import('../source/upload-directory.ts')
   return { source: { kind: 'upload', blob: await uploadDirectory(cli, api, { directory: source.path, progress, signal }) } }

@@ -42,7 +42,7 @@ export const run = command<RunOptions>({
   passThrough: true,
   prints: 'view',
   async run(cli, { args, options }) {
-    const source = readSource(cli, options.source)
+    const source = readSource(cli, options)
     const request = { ...readJobOptions(cli, options), command: [...args] }
     const progress = makeProgress(cli)
     const interrupt = watchInterrupts(cli, progress)

@@ -139,7 +139,7 @@ export function sandboxBoard(options: SandboxBoardOptions): SandboxBoard {
     const { blockedAddresses } = options
     const limits = options.settings().engines[engine.name]?.limits ?? 'enforced'
     const network = options.settings().engines[engine.name]?.networks[0] ?? 'nat'
-    await engine.create({ id, jobId: id, image: request.image, shape: defaultShape, limits, network, blockedAddresses })
+    await engine.create({ id, jobId: id, image: request.image, shape: defaultShape, limits, network, blockedAddresses, mount: null })
     return engine.start(id)
   }
 

@@ -29,7 +29,7 @@ export async function proveBoot(ports: Pick<AgentPorts, 'clock' | 'log'>, probe:
     const { networks } = (await engine.probe()).capabilities
     // The cheapest network that there is: an engine without any of its own shares the machine's.
     const network = networks.includes('none') ? 'none' : (networks[0] ?? 'none')
-    await engine.create({ id, jobId: id, image, shape: probeShape, limits, network, blockedAddresses })
+    await engine.create({ id, jobId: id, image, shape: probeShape, limits, network, blockedAddresses, mount: null })
     await engine.start(id)
     await runTrue(engine, id, limitMs)
     proof = { ok: true, at: ports.clock.now(), reason: 'a probe booted' }

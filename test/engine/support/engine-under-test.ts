@@ -82,6 +82,7 @@ export async function requestFor(engine: Engine, changes: Partial<SandboxRequest
     limits: capabilities.limits.length === 4 ? 'enforced' : 'advisory',
     network: capabilities.networks.includes('none') ? 'none' : 'host',
     blockedAddresses: [],
+    mount: null,
     ...changes,
   }
 }

@@ -116,6 +116,7 @@ async function main(): Promise<unknown> {
       limits: 'advisory',
       network,
       blockedAddresses: [`${places.controller}:8443`, places.blocked],
+      mount: null,
     })
     await engine.start(id)
     const serve =

@@ -27,7 +27,7 @@ export const submit = command<SubmitOptions>({
   async run(cli, { args, options }) {
     if ((args.length === 0) === (options.script === undefined))
       throw new UsageError('give a command or --script, and not both', 'cidery job submit -- make test')
-    const source = readSource(cli, options.source)
+    const source = readSource(cli, options)
     const what = options.script === undefined ? { command: [...args] } : { script: await readScript(cli, options.script) }
     const request = { ...readJobOptions(cli, options), ...what }
     const api = await openApi(cli, { firstPatienceMs: 10_000 })

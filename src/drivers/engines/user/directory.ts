@@ -15,6 +15,7 @@ const markName = 'CIDERY_SANDBOX'
 /** Without root: a directory of its own for each sandbox, as the agent's own user. Keeps jobs tidy, not apart, and says so. */
 export class DirectoryIsolation implements Isolation {
   readonly kind = 'directory'
+  readonly mounts = false
   readonly notes = [
     'isolation is only a directory: jobs run as the agent’s own user and can read its files and each other’s; start the agent as root for an account per job',
     'processes of a job are found by their environment: one that clears it can stay behind',

@@ -8,6 +8,7 @@ import { measureRoom, roomProblems } from './health.ts'
 import type { Isolation, IsolationFacts, Removed } from './isolation.ts'
 import { underLock } from './kernel-lock.ts'
 import { linkCount } from './linux/network-rules.ts'
+import { allowedMount, mountPoint } from './mounts.ts'
 import { putFileInside } from './put-file.ts'
 import { RecordStore } from './record.ts'
 import type { SandboxRecord } from './record.ts'
@@ -179,12 +180,22 @@ export class UserEngine implements AccountCleaner {
         hint: `networks of this host: ${networks.join(', ')}`,
       })
     }
+    if (request.mount !== null) this.#refuseMount(request.mount)
     const missing = (['cpu', 'memory', 'disk', 'processes'] as const).filter((limit) => !limits.includes(limit))
     if (request.limits === 'enforced' && missing.length > 0) {
       throw new CideryError('UNSUPPORTED', `this host cannot limit ${missing.join(', ')}`, {
         hint: 'set limits: advisory for this engine in the pool',
       })
     }
+  }
+
+  /** Before anything is made; what is mounted is looked at again at each boot. */
+  #refuseMount(path: string): void {
+    if (!this.#isolation.mounts)
+      throw new CideryError('MOUNT_REFUSED', `isolation by ${this.#isolation.kind} shows no directory of this host here`, {
+        hint: 'use --transfer sync',
+      })
+    allowedMount(this.#config, path)
   }
 
   async #build(request: SandboxRequest): Promise<SandboxRecord> {
@@ -204,6 +215,7 @@ export class UserEngine implements AccountCleaner {
       limits: request.limits,
       network: request.network,
       blockedAddresses: [...request.blockedAddresses],
+      mount: request.mount === null ? null : allowedMount(this.#config, request.mount),
       networkSlot: request.network === 'nat' ? this.#freeSlot(records) : null,
       phase: 'creating',
       createdAt: Date.now(),
@@ -270,6 +282,7 @@ export class UserEngine implements AccountCleaner {
       state: broken ? 'broken' : this.#isolation.isUp(record) ? 'running' : 'stopped',
       isolation: this.#isolation.kind,
       paths: this.#isolation.paths(record),
+      mounted: record.mount === null ? null : mountPoint,
       user: this.#isolation.user(record),
       createdAt: record.createdAt,
       notes: [...this.#isolation.notes, ...record.notes, ...record.residue.map((thing) => `left behind: ${thing}`)],

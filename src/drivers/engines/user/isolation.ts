@@ -45,6 +45,8 @@ export interface FoundAccount {
  */
 export interface Isolation {
   readonly kind: 'account' | 'directory'
+  /** Whether a directory of the host can be shown inside. */
+  readonly mounts: boolean
   /** Weaknesses that hold for every sandbox, in words for people. */
   readonly notes: readonly string[]
   facts(): Promise<IsolationFacts>

@@ -16,6 +16,8 @@ export const SandboxRecord = z.strictObject({
   limits: z.enum(['enforced', 'advisory']),
   network: z.enum(['nat', 'host', 'none']),
   blockedAddresses: z.array(z.string()),
+  /** Directory of the host that is shown inside, with every link followed. */
+  mount: z.string().nullable().default(null),
   /** Which of the /30 networks of the engine's range is its own; null without `nat`. */
   networkSlot: z.int().nullable(),
   /** `creating` until every part exists, `removing` from the first step of its end; a crash leaves what is to be cleaned. */

@@ -24,6 +24,8 @@ export interface UserEngineSettings extends EngineSettings {
   readonly isolation?: 'account' | 'directory'
   /** Where the Docker engine listens, if there is one: what is labelled with a sandbox's id goes with the sandbox. */
   readonly dockerSocket?: string
+  /** Directories of the host that jobs may ask to see, and what lies below them; none unless named. */
+  readonly mounts?: readonly string[]
   /** Program and words run after each sandbox is gone, for example to drop caches. Its failure is reported, never fatal. */
   readonly afterSandbox?: readonly [string, ...string[]]
 }
@@ -42,6 +44,7 @@ export interface UserEngineConfig {
   readonly resolvers: readonly string[]
   readonly isolation: 'account' | 'directory' | undefined
   readonly dockerSocket: string
+  readonly mounts: readonly string[]
   readonly afterSandbox: readonly [string, ...string[]] | undefined
 }
 
@@ -56,6 +59,7 @@ const defaults = {
   resolvers: [],
   isolation: undefined,
   dockerSocket: '/var/run/docker.sock',
+  mounts: [],
   afterSandbox: undefined,
 } as const
 

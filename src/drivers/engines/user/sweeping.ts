@@ -55,6 +55,7 @@ function recordFor(config: UserEngineConfig, { name, uid }: FoundAccount): Sandb
     limits: 'advisory',
     network: 'none',
     blockedAddresses: [],
+    mount: null,
     networkSlot: null,
     phase: 'removing',
     createdAt: 0,

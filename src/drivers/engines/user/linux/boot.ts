@@ -66,6 +66,8 @@ export interface HolderRequest {
   readonly resolvConfPath: string
   readonly hiddenDirs: readonly string[]
   readonly ownNetwork: boolean
+  /** Directory of the host that is shown inside, with every link followed. */
+  readonly mount: string | null
 }
 
 function holderWords(request: HolderRequest): readonly string[] {
@@ -81,6 +83,7 @@ function holderWords(request: HolderRequest): readonly string[] {
     request.resolvConfPath,
     ...mounts.flatMap(({ path, options }) => ['ro', options, path]),
     ...request.hiddenDirs.flatMap((directory) => ['hide', directory]),
+    ...(request.mount === null ? [] : ['show', request.mount]),
   ]
 }
 

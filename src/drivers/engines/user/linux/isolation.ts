@@ -4,6 +4,7 @@ import type { LaunchCommand, SandboxCommand } from '../../../../ports/engine.ts'
 import { findProgram, program } from '../../commands.ts'
 import { carryEnvironment, enteringWords } from '../entering.ts'
 import type { Booted, FoundAccount, Isolation, IsolationFacts, Paths, Removed } from '../isolation.ts'
+import { allowedMount } from '../mounts.ts'
 import type { SandboxRecord } from '../record.ts'
 import type { UserEngineConfig } from '../settings.ts'
 import { waitUntil } from '../wait.ts'
@@ -38,6 +39,7 @@ const noPrivileges = ['--clear-groups', '--no-new-privs', '--bounding-set=-all',
 /** An account, namespaces and control groups for each sandbox; needs Linux and root. */
 export class LinuxAccounts implements Isolation {
   readonly kind = 'account'
+  readonly mounts = true
   readonly notes = []
   readonly #config: UserEngineConfig
   readonly #groups: Cgroups
@@ -100,6 +102,8 @@ export class LinuxAccounts implements Isolation {
       resolvConfPath: names.path,
       hiddenDirs: [this.#config.stateDir, ...this.#config.hiddenDirs],
       ownNetwork: record.network !== 'host',
+      // Looked at again: links may lead elsewhere than when the sandbox was made.
+      mount: record.mount === null ? null : allowedMount(this.#config, record.mount),
     })
     try {
       if (record.network === 'nat') notes.push(...(await underLock(() => connect(this.#config, record, holder))))

@@ -2,7 +2,8 @@
  * Becomes process 1 of a sandbox: builds its view of the file system, says `ready <pid>`, then only reaps.
  *
  * Arguments: place (mount point or directory of the sandbox's files), image ('' for a directory), home, home root, UID, MiB of shared
- * memory, text of resolv.conf, path that resolv.conf really is at; then words `ro <options> <mount point>` and `hide <directory>`.
+ * memory, text of resolv.conf, path that resolv.conf really is at; then words `ro <options> <mount point>`, `hide <directory>` and
+ * `show <directory>`.
  * Nothing under the job's own directories is touched as root: they hold whatever the job left there.
  */
 export const holderScript = `set -eu
@@ -29,12 +30,22 @@ while [ $# -gt 0 ]; do
     ro) mount -n -o "remount,bind,ro,$2" "$3" 2>/dev/null || weak="$weak $3"; shift 3 ;;
     hide) [ ! -d "$2" ] || hidden="\${hidden:-}$2
 "; shift 2 ;;
+    show) shown=$2; shift 2 ;;
   esac
 done
 mount -n -t tmpfs -o mode=0755,nosuid,nodev,size=16m tmpfs /run
 mkdir -m 1777 /run/lock
 mkdir -p /run/user /run/cidery/secrets
 chown "$uid:$uid" /run/cidery/secrets; chmod 0700 /run/cidery/secrets
+if [ -n "\${shown:-}" ]; then
+  # What is mounted is the directory that was entered, and that is the one that was allowed: no link can be changed in between.
+  cd -P "$shown"
+  [ "$(/bin/pwd -P)" = "$shown" ] || { echo "$shown is not where it was" >&2; exit 1; }
+  mkdir /run/cidery/source
+  mount -n -c --bind . /run/cidery/source
+  mount -n -o remount,bind,ro,nosuid,nodev /run/cidery/source
+  cd "$place"
+fi
 if [ -n "$names" ]; then
   case $namesPath in
     /run/*) mkdir -p "\${namesPath%/*}"; printf '%s\\n' "$names" >"$namesPath" ;;

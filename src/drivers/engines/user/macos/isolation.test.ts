@@ -18,6 +18,7 @@ const record: SandboxRecord = {
   limits: 'advisory',
   network: 'host',
   blockedAddresses: [],
+  mount: null,
   networkSlot: null,
   phase: 'ready',
   createdAt: 0,

@@ -42,6 +42,7 @@ const thisMac: MacSystem = {
 /** An account for each sandbox on macOS; needs root. macOS has no namespaces and no control groups, and this says so. */
 export class MacAccounts implements Isolation {
   readonly kind = 'account'
+  readonly mounts = false
   readonly notes = ['macOS shares network, /tmp and the process table between accounts; use VMs where jobs must not see each other']
   readonly #config: UserEngineConfig
   readonly #system: MacSystem
