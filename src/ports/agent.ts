@@ -40,7 +40,7 @@ export interface ControllerLink {
   fetchSecrets(attemptId: string): Promise<Readonly<Record<string, string>>>
   /** Replaces this host's key by one whose SHA-256 is given; the old one goes when the new one is first used. */
   rotateKey(keyHash: string): Promise<void>
-  /** One short GET of the health URL. */
+  /** One short GET of the health URL. False when nothing answers; throws FORBIDDEN when who answers is not the controller that was pinned. */
   health(timeoutMs: number): Promise<boolean>
   /** Connects a shell or command that somebody opened; resolves when it is over. */
   attachStream(streamId: string, run: StreamPeer): Promise<void>
@@ -50,6 +50,8 @@ export interface ControllerLink {
 export interface StreamPeer {
   /** Resolves when more can be taken: until then nothing more is read from the other side. */
   onInput(bytes: Uint8Array): Promise<void>
+  /** Nothing more will be typed. */
+  onInputEnd(): void
   onResize(columns: number, rows: number): void
   onClosed(): void
   /** `write` resolves when the other side can take more. */

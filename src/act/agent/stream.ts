@@ -31,6 +31,7 @@ export async function openStream(ports: AgentPorts, desired: DesiredStream, arou
   const { subject, stopping } = around
   let process: StartedProcess | undefined
   let closed = false
+  let inputEnded = false
   const early: Uint8Array[] = []
 
   function stopProcess(): void {
@@ -53,6 +54,7 @@ export async function openStream(ports: AgentPorts, desired: DesiredStream, arou
       process = await ports.processes.start(launch, { interactive: true, mergeErrors: true })
       if (closed || stopping.aborted) stopProcess()
       for (const bytes of early.splice(0)) await process.write(bytes)
+      if (inputEnded) process.closeInput()
       for await (const bytes of process.output) await output.write(bytes)
       const { code, signal } = await process.ended
       output.exit(code, signal)
@@ -68,6 +70,10 @@ export async function openStream(ports: AgentPorts, desired: DesiredStream, arou
     async onInput(bytes) {
       if (process !== undefined) await process.write(bytes)
       else if (early.length < mostEarly) early.push(bytes)
+    },
+    onInputEnd() {
+      inputEnded = true
+      process?.closeInput()
     },
     onResize() {
       // `script` and the engines' terminals take their size at the start only.

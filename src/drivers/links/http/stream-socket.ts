@@ -12,11 +12,12 @@ const pollMs = 20
 const silenceMs = 90_000
 
 const Control = z.looseObject({
+  eof: z.literal(true).optional(),
   resize: z.looseObject({ columns: z.int().positive().max(10_000), rows: z.int().positive().max(10_000) }).optional(),
 })
 
 /**
- * Connects a stream: binary frames are bytes both ways, text frames are JSON (`{resize}` in, `{exit}` out). Resolves when it is over, rejects
+ * Connects a stream: binary frames are bytes both ways, text frames are JSON (`{resize}` and `{eof}` in, `{exit}` out). Resolves when it is over, rejects
  * UNREACHABLE when it could not be connected.
  */
 export async function attach(trust: Trust, at: { readonly path: string; readonly key: string }, peer: StreamPeer): Promise<void> {
@@ -81,6 +82,7 @@ function take(socket: WebSocket, peer: StreamPeer, data: Buffer): void {
 
 function control(peer: StreamPeer, data: Buffer): void {
   const message = readControl(data)
+  if (message?.eof === true) peer.onInputEnd()
   if (message?.resize !== undefined) peer.onResize(message.resize.columns, message.resize.rows)
 }
 
