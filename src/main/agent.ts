@@ -178,7 +178,9 @@ async function startHeld(options: RunAgentOptions, release: () => Promise<void>)
   const ports = wire(options, { journal, link, random })
   const signal = options.signal ?? new AbortController().signal
   try {
-    const ready = await waitForController(ports, options.networkWait ?? defaultNetworkWait, signal)
+    const ready = await waitForController(ports, options.networkWait ?? defaultNetworkWait, signal).catch((error: unknown) =>
+      stayWithJobs(error, ports),
+    )
     if (!ready) log.warn('the controller does not answer; the agent starts all the same and connects when it does', { url: target.url })
     const loop = await startLoop(options, { ports, keyring, target })
     return await running(options, { loop, keyring, link, release })
@@ -186,6 +188,15 @@ async function startHeld(options: RunAgentOptions, release: () => Promise<void>)
     link.close()
     throw error
   }
+}
+
+/** A host that belongs to a fleet leads its jobs to their end whoever shows up in place of its controller; one that does not yet, goes no further. */
+async function stayWithJobs(error: unknown, { journal, log }: Pick<AgentPorts, 'journal' | 'log'>): Promise<false> {
+  if ((await journal.identity()) === null) throw error
+  log.error('the controller is not the one that this host belongs to', {
+    error: error instanceof Error ? error.message : 'an unknown fault',
+  })
+  return false
 }
 
 interface Target {

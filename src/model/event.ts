@@ -21,6 +21,7 @@ export const eventKinds = [
   'host.draining',
   'host.quarantined',
   'host.retired',
+  'host.keyAsked',
   'host.keyRotated',
   'host.readiness',
   'host.rebooted',

@@ -7,7 +7,7 @@ it('has states that follow each other by a table, of which retired is the end', 
   expect(hostStates).toEqual(['enrolled', 'up', 'lost', 'retired'])
   expect(hostTransitions).toEqual({ enrolled: ['up', 'retired'], up: ['lost', 'retired'], lost: ['up', 'retired'], retired: [] })
   const open = ['enrolled', 'up', 'lost']
-  expect(hostCan).toEqual({ cordon: open, uncordon: open, drain: open, retire: open, operate: ['up'] })
+  expect(hostCan).toEqual({ cordon: open, uncordon: open, drain: open, retire: open, rotateKey: open, operate: ['up'] })
 })
 
 it('is open, or says who or what closed it', () => {

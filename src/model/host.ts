@@ -103,5 +103,6 @@ export const hostCan = {
   uncordon: ['enrolled', 'up', 'lost'],
   drain: ['enrolled', 'up', 'lost'],
   retire: ['enrolled', 'up', 'lost'],
+  rotateKey: ['enrolled', 'up', 'lost'],
   operate: ['up'],
 } as const satisfies Record<string, readonly HostState[]>

@@ -74,6 +74,7 @@ describe('an empty spec', () => {
         operationGrace: 3 * second,
         operations: {},
         retryDelay: 5 * second,
+        hostKeyMaxAge: 30 * day,
         holdAfter: 10 * minute,
       },
     })

@@ -111,6 +111,8 @@ export const Limits = z.strictObject({
     .default({}),
   /** Waiting time after an infrastructure failure before the job is tried again; doubles each time up to ten minutes. */
   retryDelay: duration('5s'),
+  /** A host's own key is replaced by another after this long. */
+  hostKeyMaxAge: duration('30d'),
   /** How long the first job of a queue may wait for room before one host is kept free for it. */
   holdAfter: duration('10m'),
 })

@@ -70,6 +70,7 @@ describe('words that are API and never change their name', () => {
         "host.draining",
         "host.quarantined",
         "host.retired",
+        "host.keyAsked",
         "host.keyRotated",
         "host.readiness",
         "host.rebooted",

@@ -1,6 +1,4 @@
 import { CideryError } from '../model/errors.ts'
-import type { HostState } from '../model/host.ts'
-import type { HostId } from '../model/id.ts'
 import type { Labels } from '../model/shape.ts'
 import type { Reader, Tables, Writer } from '../ports/store.ts'
 
@@ -94,52 +92,4 @@ export async function useEnrolment(tx: Writer, id: string, use: { readonly at: n
 /** Forgets enrolments that ended before a moment. */
 export async function removeEnrolmentsEndedBefore(tx: Writer, at: number): Promise<void> {
   await tx.deleteFrom('enrolments').where('expires_at', '<', at).execute()
-}
-
-/** A host as its key knows it. */
-export interface KeyHolder {
-  readonly hostId: HostId
-  readonly name: string
-  readonly state: HostState
-  /** The key is the announced next one, so its first use ends the old one. */
-  readonly isNext: boolean
-}
-
-/** The host of a key's hash: its present key or the announced next one. Retired hosts have none. */
-export async function findHostByKeyHash(db: Reader, keyHash: string): Promise<KeyHolder | undefined> {
-  const row = await db
-    .selectFrom('hosts')
-    .select(['id', 'name', 'state', 'key_hash'])
-    .where((build) => build.or([build('key_hash', '=', keyHash), build('next_key_hash', '=', keyHash)]))
-    .where('state', '!=', 'retired')
-    .orderBy('id')
-    .executeTakeFirst()
-  if (row === undefined) return undefined
-  return { hostId: row.id as HostId, name: row.name, state: row.state as HostState, isNext: row.key_hash !== keyHash }
-}
-
-/** Announces a host's next key; the present one goes on until the next is first used. Throws CONFLICT for a key that is another host's. */
-export async function announceKey(tx: Writer, hostId: string, keyHash: string): Promise<void> {
-  const holder = await findHostByKeyHash(tx, keyHash)
-  if (holder !== undefined && holder.hostId !== hostId)
-    throw new CideryError('CONFLICT', 'the key is not a new one', { hint: 'make another key' })
-  // An agent that lost the answer announces again, also after the key was first used.
-  if (holder?.isNext === false) return
-  await tx.updateTable('hosts').set({ next_key_hash: keyHash }).where('id', '=', hostId).where('state', '!=', 'retired').execute()
-}
-
-/** Makes the announced key the only one. Returns false when it is so already. */
-export async function promoteKey(tx: Writer, hostId: string, keyHash: string): Promise<boolean> {
-  const result = await tx
-    .updateTable('hosts')
-    .set({ key_hash: keyHash, next_key_hash: null })
-    .where('id', '=', hostId)
-    .where('next_key_hash', '=', keyHash)
-    .executeTakeFirst()
-  return Number(result.numUpdatedRows) === 1
-}
-
-/** Revokes every key of a host: it is refused from its next request on. */
-export async function revokeHostKeys(tx: Writer, hostId: string): Promise<void> {
-  await tx.updateTable('hosts').set({ key_hash: null, next_key_hash: null }).where('id', '=', hostId).execute()
 }

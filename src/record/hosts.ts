@@ -56,12 +56,18 @@ export async function allHosts(db: Reader): Promise<readonly Host[]> {
 }
 
 /** Writes a host back if nobody changed it since it was read; raises its generation. */
-async function saveHost(tx: RecordTx, before: Host, change: Partial<Pick<Host, 'state' | 'schedulable' | 'failureStreak'>>): Promise<Host> {
+// oxlint-disable-next-line max-params -- `extra` is for the few fields that are not the host's own
+export async function saveHost(
+  tx: RecordTx,
+  before: Host,
+  change: Partial<Pick<Host, 'state' | 'schedulable' | 'failureStreak'>>,
+  extra: Readonly<Record<string, unknown>> = {},
+): Promise<Host> {
   const after: Host = { ...before, ...change, generation: before.generation + 1 }
   const row = await findHostRow(tx.db, before.id)
   const done = await tx.db
     .updateTable('hosts')
-    .set({ state: after.state, generation: after.generation, doc: mergeDoc(row, after) })
+    .set({ state: after.state, generation: after.generation, doc: mergeDoc(row, after, extra) })
     .where('id', '=', before.id)
     .where('generation', '=', before.generation)
     .executeTakeFirst()
@@ -100,7 +106,8 @@ export interface HostWrite {
   readonly ifMatch: number | null
 }
 
-async function readForWrite(tx: RecordTx, write: HostWrite, action: keyof typeof hostCan): Promise<Host> {
+/** The host for a change, as the caller saw it and in a state that allows it. */
+export async function readForWrite(tx: RecordTx, write: HostWrite, action: keyof typeof hostCan): Promise<Host> {
   const host = await readHost(tx.db, write.host)
   if (write.ifMatch !== null && host.generation !== write.ifMatch) throw stale(host)
   const states: readonly HostState[] = hostCan[action]

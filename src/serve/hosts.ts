@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { CordonRequest, DrainRequest, HostList, HostListQuery, HostView } from '../model/api.ts'
 import type { Host } from '../model/host.ts'
 import type { RecordTx } from '../record/commit.ts'
+import { askForNewKey } from '../record/host-keys.ts'
 import { cordonHost, drainHost, listHosts, readHost, retireHost, uncordonHost, type HostWrite } from '../record/hosts.ts'
 import { viewHosts } from './host-views.ts'
 import { route, type Route, type RouteContext } from './route.ts'
@@ -83,6 +84,17 @@ export function hostRoutes(services: Services): readonly Route[] {
       response: HostView,
       ifMatch: 'required',
       handler: async (context, { params, body }) => change(context, params.id, (tx, write) => drainHost(tx, write, body)),
+    }),
+    route({
+      method: 'POST',
+      path: '/hosts/:id/rotate-key',
+      summary: 'Ask a host to replace its key; the old one works until the new one is first used',
+      tag: 'hosts',
+      access: 'hosts',
+      params: HostParams,
+      response: HostView,
+      ifMatch: 'required',
+      handler: async (context, { params }) => change(context, params.id, askForNewKey),
     }),
     route({
       method: 'POST',

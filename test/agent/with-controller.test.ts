@@ -39,9 +39,11 @@ afterEach(async () => {
   await rm(folder, { recursive: true, force: true })
 })
 
-async function api<T>(method: string, path: string, body?: unknown): Promise<T> {
+// oxlint-disable-next-line max-params -- the four parts of a request
+async function api<T>(method: string, path: string, body?: unknown, more: Readonly<Record<string, string>> = {}): Promise<T> {
   const headers: Record<string, string> = {
     authorization: `Bearer ${token}`,
+    ...more,
     ...(body === undefined ? {} : { 'content-type': 'application/json' }),
   }
   const response = await fetch(`${controller.url}/api/v1${path}`, {
@@ -76,11 +78,34 @@ async function options(change: Partial<RunAgentOptions> = {}): Promise<RunAgentO
 interface SeenHost {
   readonly id: string
   readonly state: string
+  readonly generation: number
   readonly facts: { readonly agentVersion: string } | null
 }
 
 async function hostsOf(): Promise<readonly SeenHost[]> {
   return (await api<{ readonly items: readonly SeenHost[] }>('GET', '/hosts')).items
+}
+
+/** A person's end of a command in a sandbox, and what came over it. */
+async function streamTo(
+  sandboxId: string,
+  command: readonly string[],
+): Promise<{ readonly frames: readonly string[]; readonly socket: WebSocket }> {
+  const { streamId } = await api<{ readonly streamId: string }>('POST', `/sandboxes/${sandboxId}/streams`, { command, tty: false })
+  const socket = new WebSocket(`${controller.url.replace('http', 'ws')}/api/v1/streams/${streamId}`, {
+    headers: { authorization: `Bearer ${token}` },
+  })
+  const frames: string[] = []
+  socket.on('message', (data: Buffer, binary: boolean) => frames.push(`${binary ? 'bytes' : 'text'}:${data.toString('utf8')}`))
+  await new Promise((resolve) => socket.once('open', resolve))
+  return { frames, socket }
+}
+
+function bytesOf(frames: readonly string[]): string {
+  return frames
+    .filter((frame) => frame.startsWith('bytes:'))
+    .map((frame) => frame.slice(6))
+    .join('')
 }
 
 async function logOf(id: string): Promise<string> {
@@ -228,25 +253,18 @@ describe('an agent with a real controller', () => {
     agent = await runAgent(await options({ bootProbes: false }))
     const made = await api<{ readonly id: string }>('POST', '/sandboxes', {})
     await until(async () => (await api<{ readonly state: string }>('GET', `/sandboxes/${made.id}`)).state === 'running', 60_000)
-    const { streamId } = await api<{ readonly streamId: string }>('POST', `/sandboxes/${made.id}/streams`, {
-      command: ['sh', '-c', 'read line; echo "got $line"; exit 7'],
-      tty: false,
-    })
-    const socket = new WebSocket(`${controller.url.replace('http', 'ws')}/api/v1/streams/${streamId}`, {
-      headers: { authorization: `Bearer ${token}` },
-    })
-    const frames: string[] = []
-    socket.on('message', (data: Buffer, binary: boolean) => frames.push(`${binary ? 'bytes' : 'text'}:${data.toString('utf8')}`))
-    await new Promise((resolve) => socket.once('open', resolve))
+    const { frames, socket } = await streamTo(made.id, ['sh', '-c', 'read line; echo "got $line"; exit 7'])
     socket.send(Buffer.from('something typed\n'))
     await until(() => frames.some((frame) => frame.startsWith('text:')), 30_000)
-    expect(
-      frames
-        .filter((frame) => frame.startsWith('bytes:'))
-        .map((frame) => frame.slice(6))
-        .join(''),
-    ).toContain('got something typed')
+    expect(bytesOf(frames)).toContain('got something typed')
     expect(frames.at(-1)).toBe('text:{"exit":{"code":7,"signal":null}}')
+    // One that reads to the end is told when that is there, also when it came before the command was up.
+    const reading = await streamTo(made.id, ['sh', '-c', 'wc -c; exit 5'])
+    reading.socket.send(Buffer.from('all of it'))
+    reading.socket.send('{"eof":true}')
+    await until(() => reading.frames.some((frame) => frame.startsWith('text:')), 30_000)
+    expect([bytesOf(reading.frames).trim(), reading.frames.at(-1)]).toEqual(['9', 'text:{"exit":{"code":5,"signal":null}}'])
+    reading.socket.terminate()
     socket.terminate()
     await api('DELETE', `/sandboxes/${made.id}`)
     await until(async () => {
@@ -275,6 +293,32 @@ describe('an agent with a real controller', () => {
     expect(await logOf(id)).toBe(Array.from({ length: 40 }, (_, line) => `line ${line}\n`).join(''))
     process.stop()
     expect(await process.exit).toBe(0)
+  })
+
+  it('replaces its key when asked, and works on; the old key is refused from then on', async () => {
+    agent = await runAgent(await options({ bootProbes: false }))
+    const { name } = agent
+    const keyNow = async () =>
+      (JSON.parse(await readFile(join(folder, 'agent', 'journal', 'identity.json'), 'utf8')) as { readonly key: string }).key
+    const old = await keyNow()
+    const seen = await until(async () => (await hostsOf()).find(({ state }) => state === 'up'))
+    await api('POST', `/hosts/${name}/rotate-key`, undefined, { 'if-match': `"${seen.generation}"` })
+    await until(async () => (await keyNow()) !== old)
+    const rotated = await until(async () => {
+      const { items } = await api<{ readonly items: readonly { readonly kind: string; readonly actor: string }[] }>(
+        'GET',
+        '/audit?limit=200',
+      )
+      return items.find(({ kind }) => kind === 'host.keyRotated')
+    })
+    expect(rotated.actor).toBe(`host:${name}`)
+    const statusFor = async (key: string) =>
+      (await fetch(`${controller.url}/api/v1/agent/blobs/${'0'.repeat(64)}`, { headers: { authorization: `Bearer ${key}` } })).status
+    expect([await statusFor(old), await statusFor(await keyNow())]).toEqual([401, 404])
+    const { id } = await api<JobView>('POST', '/jobs', { script: 'exit 0' })
+    await agent.stop()
+    agent = await runAgent(await options())
+    expect((await ended(id)).outcome).toEqual({ kind: 'exited', code: 0 })
   })
 
   it('hands over to a newer one that its service manager started too early: that waits for the lock, takes the job over, and never are there two [003-14] [003-18]', async () => {

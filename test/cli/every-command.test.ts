@@ -55,6 +55,7 @@ const cases: Readonly<Record<string, Case>> = {
   'host add': { args: [] },
   'host cordon': { args: ['mini-1'] },
   'host uncordon': { args: ['mini-1'] },
+  'host rotate-key': { args: ['mini-1'] },
   'host drain': { args: ['mini-1'] },
   'host retire': { args: ['mini-2', '--yes'] },
   'host exec': { args: ['mini-1', '--', 'true'] },

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { announceKey, revokeHostKeys } from '../../src/record/enrolments.ts'
+import { announceKey, revokeHostKeys } from '../../src/record/host-keys.ts'
 import { credentialHash, newCredential } from '../../src/serve/access/credential.ts'
 import { nameFrom } from '../../src/serve/agent-enrol.ts'
 import { route } from '../../src/serve/route.ts'

@@ -1,9 +1,11 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import { createSyncHandler } from '../../src/loop/controller/sync.ts'
 import type { HostId } from '../../src/model/id.ts'
+import { day } from '../../src/model/instant.ts'
 import type { SyncRequest, SyncResponse } from '../../src/model/sync.ts'
 import { system } from '../../src/record/commit.ts'
-import { cordonHost, retireHost } from '../../src/record/hosts.ts'
+import { announceKey, askForNewKey, keyIsDue, promoteKey } from '../../src/record/host-keys.ts'
+import { cordonHost, findHostRow, retireHost } from '../../src/record/hosts.ts'
 import { startFleet, type Fleet } from '../doubles/controller-fleet.ts'
 import { simulatedFacts } from '../doubles/simulated-agent.ts'
 
@@ -204,6 +206,27 @@ describe('sync', () => {
     await fleet.core.recorder.write(system, (tx) => retireHost(tx, { host: 'mini-1', ifMatch: null }))
     await expect(poll).rejects.toMatchObject({ code: 'UNAUTHENTICATED' })
     await expect(host.sync()).rejects.toMatchObject({ code: 'UNAUTHENTICATED' })
+  })
+
+  it('asks for another key when that of the host gets too old or somebody wants it, and no more once it is used', async () => {
+    fleet = await startFleet({ spec: { limits: { hostKeyMaxAge: '10d' } } })
+    const host = await joined('mini-1')
+    const due = async () => (await host.sync({ seen: seenOf(host.answer) })).rotateKey
+    expect(await due()).toBe(false)
+    const { clock } = fleet.time
+    const row = await fleet.store.read((db) => findHostRow(db, host.hostId))
+    const at = (ms: number) =>
+      keyIsDue({ doc: row?.doc ?? '{}', enrolled_at: row?.enrolled_at ?? 0 }, (row?.enrolled_at ?? 0) + ms, 10 * day)
+    expect([at(10 * day - 1), at(10 * day)]).toEqual([false, true])
+    const { recorder } = fleet.core
+    const asked = await recorder.write(system, (tx) => askForNewKey(tx, { host: 'mini-1', ifMatch: null }))
+    expect(asked.desiredGeneration).toBe(row?.desired_generation)
+    expect(await due()).toBe(true)
+    await fleet.store.write((tx) => announceKey(tx, host.hostId, 'a'.repeat(64)))
+    expect(await due()).toBe(true)
+    await fleet.store.write((tx) => promoteKey(tx, { hostId: host.hostId, keyHash: 'a'.repeat(64), at: clock.now() }))
+    expect(await due()).toBe(false)
+    expect((await fleet.host('mini-1')).facts?.hostname).toBe('mini-1')
   })
 
   it('counts the syncs that it answered, polls apart', async () => {

@@ -45,9 +45,11 @@ function changeHost({ state, params: [id = '', verb = ''] }: RouteParts): api.Ho
   const schedulable: api.HostView['schedulable'] =
     verb === 'cordon'
       ? { kind: 'cordoned', by, at, reason: '' }
-      : verb === 'drain'
-        ? { kind: 'draining', by, at, reason: '', deadline: null }
-        : { kind: 'open' }
+      : verb === 'rotate-key'
+        ? host.schedulable
+        : verb === 'drain'
+          ? { kind: 'draining', by, at, reason: '', deadline: null }
+          : { kind: 'open' }
   const next: api.HostView = { ...host, schedulable, generation: host.generation + 1, ...(verb === 'retire' ? { state: 'retired' } : {}) }
   state.hosts.set(host.id, next)
   return next
@@ -231,7 +233,14 @@ const fleetRoutes: readonly DoubleRoute[] = [
     ifMatch: true,
     handle: changeHost,
   },
-  { method: 'POST', path: /^\/hosts\/([^/]+)\/(uncordon|retire)$/, body: Empty, response: api.HostView, ifMatch: true, handle: changeHost },
+  {
+    method: 'POST',
+    path: /^\/hosts\/([^/]+)\/(uncordon|rotate-key|retire)$/,
+    body: Empty,
+    response: api.HostView,
+    ifMatch: true,
+    handle: changeHost,
+  },
   {
     method: 'GET',
     path: /^\/hosts\/([^/]+)\/operations$/,

@@ -48,8 +48,11 @@ describe('a second machine', () => {
   }, 120_000)
 
   afterAll(async () => {
-    agent?.kill('SIGTERM')
-    if (agent !== undefined && agent.exitCode === null) await new Promise((resolve) => agent?.once('exit', resolve))
+    if (agent?.pid !== undefined) {
+      const group = -agent.pid
+      process.kill(group, 'SIGTERM')
+      await waitFor('the agent to end', () => isEmpty(group), 30_000)
+    }
     await controller.stop()
     spawnSync('ip', ['netns', 'del', namespace])
     // The first namespace of a machine mounts this folder, and nobody unmounts it.
@@ -83,6 +86,8 @@ describe('a second machine', () => {
       cwd: checkout,
       env: { PATH: `${bin}:${process.env['PATH'] ?? ''}`, HOME: directory.path },
       stdio: 'ignore',
+      // The shell may stay between us and the agent: a signal goes to its group.
+      detached: true,
     })
     await waitFor(
       'the second host to be ready',
@@ -114,10 +119,14 @@ describe('a second machine', () => {
       const listed = await runCidery(['host', 'ls', '--output', 'json'], { env })
       return (JSON.parse(listed.stdout.toString()) as { items: readonly { name: string }[] }).items.map((host) => host.name)
     }
-    join3rd(
+    const wrong = join3rd(
       caFingerprint.replace(/^./, (digit) => (digit === '0' ? '1' : '0')),
       'wrong-pin',
     )
+    expect([wrong.status, wrong.stderr]).toEqual([
+      4,
+      expect.stringContaining('does not show the CA certificate whose fingerprint was pinned'),
+    ])
     expect(await names()).toEqual(['second'])
 
     // The right pin joins (and is stopped by the deadline); whoever comes with the same token later does not.
@@ -128,6 +137,17 @@ describe('a second machine', () => {
     expect(await names()).toHaveLength(2)
   }, 180_000)
 })
+
+/** Whether no process of a group is left. */
+function isEmpty(group: number): boolean {
+  try {
+    process.kill(group, 0)
+    return false
+  } catch {
+    // No such group.
+    return true
+  }
+}
 
 interface Joining {
   readonly token: string

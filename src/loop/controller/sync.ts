@@ -8,6 +8,7 @@ import type { Log } from '../../ports/log.ts'
 import type { Clock, Timers } from '../../ports/time.ts'
 import type { Recorder } from '../../record/commit.ts'
 import { readDesired } from '../../record/desired.ts'
+import { keyIsDue } from '../../record/host-keys.ts'
 import { recordReport, type StoredReport } from '../../record/host-sync.ts'
 import { findHostRow } from '../../record/hosts.ts'
 import { awaitsProof, liveOperationsOfHosts } from '../../record/operations.ts'
@@ -186,7 +187,7 @@ export function createSyncHandler(options: SyncHandlerOptions): SyncHandler {
           desired: rows === null ? null : { ...rows, streams: options.streams(hostId), settings: options.settings(host) },
           acknowledged,
           wantFacts: wantsProof || stale,
-          rotateKey: false,
+          rotateKey: keyIsDue(row, clock.now(), options.spec().limits.hostKeyMaxAge),
           checkpoint: options.checkpoint(),
         },
       }

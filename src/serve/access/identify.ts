@@ -2,7 +2,7 @@ import type { FastifyRequest } from 'fastify'
 import { CideryError } from '../../model/errors.ts'
 import { scopesOfRole } from '../../model/identity.ts'
 import type { ApiToken, Principal, User } from '../../model/identity.ts'
-import { findHostByKeyHash, promoteKey } from '../../record/enrolments.ts'
+import { findHostByKeyHash, promoteKey } from '../../record/host-keys.ts'
 import { findUserById } from '../../record/people.ts'
 import { findSession } from '../../record/sessions.ts'
 import { findTokenByHash } from '../../record/tokens.ts'
@@ -101,8 +101,8 @@ async function endOldKey(
   const { ports } = parts
   const { principal, hash, origin } = use
   await ports.store.write(async (tx) => {
-    if (!(await promoteKey(tx, principal.id, hash))) return
     const at = ports.clock.now()
+    if (!(await promoteKey(tx, { hostId: principal.id, keyHash: hash, at }))) return
     await ports.append(tx, [
       { kind: 'host.keyRotated', at, actor: `host:${principal.name}`, subject: `host/${principal.name}`, origin, result: 'ok', data: {} },
     ])

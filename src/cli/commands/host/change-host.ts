@@ -8,7 +8,7 @@ import { printList } from '../../render/output.ts'
 import { hostState } from '../../render/states.ts'
 
 export interface HostChange {
-  readonly verb: 'cordon' | 'uncordon' | 'drain' | 'retire'
+  readonly verb: 'cordon' | 'uncordon' | 'drain' | 'rotate-key' | 'retire'
   readonly body?: unknown
 }
 

@@ -8,7 +8,11 @@ import { ls } from './ls.ts'
 import { probe } from './probe.ts'
 import { reboot } from './reboot.ts'
 import { retire } from './retire.ts'
+import { rotateKey } from './rotate-key.ts'
 import { show } from './show.ts'
 import { uncordon } from './uncordon.ts'
 
-export const host: GroupDeclaration = { name: 'host', verbs: [ls, show, add, cordon, uncordon, drain, retire, exec, probe, clean, reboot] }
+export const host: GroupDeclaration = {
+  name: 'host',
+  verbs: [ls, show, add, cordon, uncordon, drain, rotateKey, retire, exec, probe, clean, reboot],
+}

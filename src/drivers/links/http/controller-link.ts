@@ -125,8 +125,10 @@ export function createHttpLink(options: HttpLinkOptions): HttpLink {
         const response = await call(trust, { method: 'GET', path: '/healthz', limitMs: timeoutMs })
         response.resume()
         return true
-      } catch {
-        // Whatever it is that fails: the controller cannot be used now. The sync that follows says what.
+      } catch (error) {
+        // Waiting does not make a stranger the controller.
+        if (error instanceof CideryError && error.details?.['pinned'] !== undefined) throw error
+        // Whatever else it is that fails: the controller cannot be used now. The sync that follows says what.
         return false
       }
     },

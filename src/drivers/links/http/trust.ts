@@ -106,6 +106,7 @@ async function fetchCa(url: URL, pin: string): Promise<string> {
   }
   throw new CideryError('FORBIDDEN', `${url.origin} does not show the CA certificate whose fingerprint was pinned`, {
     hint: 'somebody may be in between; if the controller was set up anew, make a new line with `cidery host add`',
+    details: { pinned: pin },
   })
 }
 
