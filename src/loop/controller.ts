@@ -157,8 +157,9 @@ export function createControllerLoop(options: ControllerLoopOptions): Controller
   async function wait(failuresInARow: number): Promise<void> {
     if (stopped) return
     if (failuresInARow > 0) return wakeUp.pause(Math.min(longestBackOff, 100 * 2 ** Math.min(10, failuresInARow)))
-    const untilNext = plan.nextAt === null ? atLeastEvery : Math.max(0, plan.nextAt - clock.now())
-    await wakeUp.wait(Math.min(atLeastEvery, untilNext))
+    const longest = Math.min(atLeastEvery, lead.holdEvery())
+    const untilNext = plan.nextAt === null ? longest : Math.max(0, plan.nextAt - clock.now())
+    await wakeUp.wait(Math.min(longest, untilNext))
     if (!stopped) await wakeUp.pause(gather)
   }
 

@@ -149,6 +149,38 @@ describe('the controller loop and the agent loop together, in virtual time', () 
     expect([...first.faults, ...second.faults]).toEqual([])
   })
 
+  it('have one leader of two controllers, and another within ten seconds of its death', async () => {
+    const first = await startFleet({ spec, others: true })
+    const hosts = [await addHost(first, 'mini-1', work), await addHost(first, 'mini-2', work)]
+    for (const host of hosts) await host.startAgent()
+    const jobs = await submitAll(first, 6, 120_000)
+    // From here on the second answers the agents, whoever leads.
+    const second = await startFleet({
+      time: first.time,
+      store: first.store,
+      blobs: first.blobs,
+      board: first.board,
+      seed: 2,
+      spec,
+      others: true,
+    })
+    await first.until(async () => (await first.job(the(jobs[5]).id)).state === 'running', 120_000)
+    expect([first.core.lead.leads(), second.core.lead.leads()]).toEqual([true, false])
+    await first.crash()
+    first.board.core = second.core
+    const diedAt = first.time.elapsed()
+    await second.until(() => Promise.resolve(second.core.lead.leads()), 60_000)
+    expect(first.time.elapsed() - diedAt).toBeLessThanOrEqual(10_000)
+    for (const [code, { id }] of jobs.entries()) {
+      expect(await second.ended(id, 600_000)).toMatchObject({ outcome: { kind: 'exited', code }, attempts: 1 })
+    }
+    expect(hosts.flatMap(({ supervisors }) => supervisors.runs)).toHaveLength(6)
+    for (const host of hosts) await host.killAgent()
+    await second.stop()
+    await first.stop()
+    expect([...first.faults, ...second.faults]).toEqual([])
+  })
+
   it('end a cancelled job within its grace, and give a crowded fleet its slots one by one', async () => {
     const fleet = await startFleet({ spec })
     const host = await addHost(fleet, 'mini-1', work)

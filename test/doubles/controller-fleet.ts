@@ -26,6 +26,8 @@ import { virtualTime, type VirtualTime } from './virtual-time.ts'
 
 export interface FleetOptions {
   readonly synced?: CoreOptions['synced']
+  /** Another controller may live on the same store; default: none does. */
+  readonly others?: boolean
   readonly spec?: Record<string, unknown>
   readonly seed?: number
   readonly time?: VirtualTime
@@ -91,7 +93,7 @@ export async function startFleet(options: FleetOptions = {}): Promise<Fleet> {
   const decider = createInlineDecider(decisionRules((fault) => void faults.push(fault.problem)))
   const core = await createControllerCore(
     { store, blobs, decider, clock, timers, ids, log, signer, parseSpec: () => spec },
-    { holder: ids.next('ctl'), alone: true, ...(options.synced === undefined ? {} : { synced: options.synced }) },
+    { holder: ids.next('ctl'), alone: options.others !== true, ...(options.synced === undefined ? {} : { synced: options.synced }) },
   )
   const board: Board = options.board ?? { core: null }
   board.core = core

@@ -13,6 +13,8 @@ export interface Lead {
   /** The highest epoch that this controller knows of: its own while it leads. */
   epoch(): number
   leads(): boolean
+  /** After how long `hold` is to be asked again: in time to renew a lease that others wait for, or to see that theirs ran out. */
+  holdEvery(): Milliseconds
   release(): Promise<void>
 }
 
@@ -28,10 +30,14 @@ export interface LeadOptions {
   readonly taken: (epoch: number) => Promise<void>
 }
 
+/** A controller that was killed leads for this long at most; with the look of those that follow, the lead moves within ten seconds. */
+const defaultTtl: Milliseconds = 8 * second
+const followEvery: Milliseconds = second
+
 /** Holds the lead by a lease that is timed by the database's clock and renewed when a third of it has passed. */
 export function createLead(options: LeadOptions): Lead {
   const { store, clock, holder } = options
-  const ttl = options.ttl ?? 15 * second
+  const ttl = options.ttl ?? defaultTtl
   let epoch = 0
   let leads = false
   let renewedAt: Milliseconds = 0
@@ -81,6 +87,10 @@ export function createLead(options: LeadOptions): Lead {
     },
     epoch: () => epoch,
     leads: () => leads,
+    holdEvery() {
+      if (options.alone) return Number.POSITIVE_INFINITY
+      return leads ? ttl / 3 : followEvery
+    },
     async release() {
       if (!leads) return
       leads = false
