@@ -49,9 +49,9 @@ describe('the user engine without root', () => {
       import { mkdtempSync, rmSync } from 'node:fs'
       const stateDir = mkdtempSync('/tmp/cidery-engine-')
       const engine = makeUserEngine({ stateDir })
-      const request = { id: 'att_01k00000000000000000000001', jobId: 'job_01k00000000000000000000001', image: null, shape: { cpu: 1, memoryMiB: 64, diskMiB: 64 }, blockedAddresses: [] }
+      const request = { id: 'att_01k00000000000000000000001', jobId: 'job_01k00000000000000000000001', image: null, shape: { cpu: 1, memoryMiB: 64, diskMiB: 64 }, blockedAddresses: [], mount: null }
       const refused = []
-      for (const wish of [{ limits: 'enforced', network: 'host' }, { limits: 'advisory', network: 'nat' }]) await engine.create({ ...request, ...wish }).catch((error) => refused.push(error.code + ' ' + error.message))
+      for (const wish of [{ limits: 'enforced', network: 'host' }, { limits: 'advisory', network: 'nat' }, { limits: 'advisory', network: 'host', mount: '/usr' }]) await engine.create({ ...request, ...wish }).catch((error) => refused.push(error.code + ' ' + error.message))
       const sandbox = await engine.create({ ...request, limits: 'advisory', network: 'host' })
       console.log(JSON.stringify({ facts: await engine.probe(), refused, sandbox }))
       await engine.sweep(new Set())
@@ -61,7 +61,11 @@ describe('the user engine without root', () => {
     expect([code, output]).toEqual([0, expect.stringContaining('facts')])
     const told = JSON.parse(output) as { facts: object; refused: string[]; sandbox: { isolation: string; notes: string[] } }
     expect(told.facts).toMatchObject({ ok: true, isolation: 'directory', capabilities: { networks: ['host'], limits: [] } })
-    expect(told.refused).toEqual([expect.stringMatching(/^UNSUPPORTED .*limit/), expect.stringMatching(/^UNSUPPORTED .*nat/)])
+    expect(told.refused).toEqual([
+      expect.stringMatching(/^UNSUPPORTED .*limit/),
+      expect.stringMatching(/^UNSUPPORTED .*nat/),
+      expect.stringMatching(/^MOUNT_REFUSED /),
+    ])
     expect(told.sandbox.isolation).toBe('directory')
     expect(told.sandbox.notes.join()).toContain('isolation is only a directory')
   })
