@@ -8,6 +8,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { gitMirrors } from '../../src/drivers/mirrors/git/git-mirrors.ts'
 import { LocalProcesses } from '../../src/drivers/processes/local-processes.ts'
 import type { SourceMirrors } from '../../src/ports/mirrors.ts'
+import type { Processes } from '../../src/ports/processes.ts'
 
 let folder: string
 let origin: string
@@ -127,6 +128,28 @@ describe('a mirror of a git repository', () => {
     await expect(mirrors.open(`file://${origin}/nowhere`, 'b'.repeat(40), signal)).rejects.toMatchObject({ code: 'NOT_FOUND' })
     await expect(mirrors.open('http://127.0.0.1:1/x.git', 'b'.repeat(40), signal)).rejects.toMatchObject({ code: 'UNREACHABLE' })
     await expect(mirrors.open('ext::sh -c id', 'b'.repeat(40), signal)).rejects.toMatchObject({ code: 'INVALID_INPUT' })
+  })
+
+  it('asks again when git does not find what is being packed anew, and says so when it never does', async () => {
+    const id = commit({ 'a.txt': 'one' })
+    const url = `file://${origin}`
+    const real = new LocalProcesses()
+    let archives = 0
+    let failing = 2
+    const processes: Processes = {
+      start(launch, options) {
+        if (!launch.argv.includes('archive')) return real.start(launch, options)
+        archives += 1
+        if (archives > failing) return real.start(launch, options)
+        return real.start({ ...launch, argv: ['sh', '-c', 'echo "fatal: not a tree object" >&2; exit 128'] }, options)
+      },
+    }
+    const disturbed = gitMirrors({ folder: join(folder, 'disturbed'), processes })
+    expect(await filesOf(url, id, disturbed)).toEqual({ 'a.txt': 'one' })
+    expect(archives).toBe(3)
+    failing = Number.POSITIVE_INFINITY
+    await expect(filesOf(url, id, disturbed)).rejects.toMatchObject({ code: 'UNAVAILABLE', message: expect.stringContaining('not a tree') })
+    expect(archives).toBe(8)
   })
 
   it('serves many jobs at once, also while git tidies up the repository [X-08]', async () => {

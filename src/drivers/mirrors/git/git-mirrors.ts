@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { chmod, mkdir, readFile, readdir, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
 import { CideryError } from '../../../model/errors.ts'
 import type { LaunchCommand } from '../../../ports/engine.ts'
 import type { SourceMirrors } from '../../../ports/mirrors.ts'
@@ -21,6 +22,9 @@ export interface GitMirrorOptions {
 
 const defaultFetchMs = 15 * 60_000
 const stopGrace = 2000
+/** A pack is replaced within milliseconds, and seldom twice in a row. */
+const archiveTries = 5
+const archivePauseMs = 50
 const day = 86_400_000
 const commitForm = /^[0-9a-f]{40}(?:[0-9a-f]{24})?$/
 
@@ -159,7 +163,7 @@ export function gitMirrors(options: GitMirrorOptions): SourceMirrors {
         await utimes(join(mirror, 'cidery-url'), now, now)
       })
       await sweep()
-      return archive(await processes.start(launch(mirror, ['archive', '--format=tar', commit])), signal)
+      return archive(() => processes.start(launch(mirror, ['archive', '--format=tar', commit])), signal)
     },
   }
 }
@@ -182,17 +186,31 @@ async function within(started: StartedProcess, limits: { readonly ms: number; re
   }
 }
 
-async function* archive(started: StartedProcess, signal: AbortSignal): AsyncGenerator<Uint8Array> {
-  const end = within(started, { ms: defaultFetchMs, signal })
-  end.catch(() => {
-    // Thrown below, unless the reader went away first.
-  })
-  try {
-    yield* started.output
-    const code = await end
-    if (code !== 0) throw new CideryError('UNAVAILABLE', `git archive ended with ${code ?? 'a signal'}: ${started.errorTail().trim()}`)
-  } finally {
-    await started.stop(stopGrace)
+/**
+ * The commit is known to be there, but while a pack is being replaced git may not find it for a moment: as long as nothing was given, it is
+ * asked again.
+ */
+async function* archive(start: () => Promise<StartedProcess>, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+  for (let tried = 1; ; tried += 1) {
+    const started = await start()
+    const end = within(started, { ms: defaultFetchMs, signal })
+    end.catch(() => {
+      // Thrown below, unless the reader went away first.
+    })
+    let given = false
+    try {
+      for await (const bytes of started.output) {
+        given = true
+        yield bytes
+      }
+      const code = await end
+      if (code === 0) return
+      if (given || tried >= archiveTries)
+        throw new CideryError('UNAVAILABLE', `git archive ended with ${code ?? 'a signal'}: ${started.errorTail().trim()}`)
+    } finally {
+      await started.stop(stopGrace)
+    }
+    await pause(archivePauseMs * tried, undefined, { signal })
   }
 }
 
