@@ -101,7 +101,8 @@ function problemsOf(accepted: readonly Submitted[], jobs: ReadonlyMap<string, Jo
 async function logProblems(api: Api, accepted: readonly Submitted[]): Promise<readonly string[]> {
   const problems: string[] = []
   for (const { id, word } of accepted) {
-    const log = await api.text(`/jobs/${id}/log`)
+    // Followed: a job is over when its command is, and the last bytes of its log may come after that.
+    const log = await api.text(`/jobs/${id}/log?follow=1`)
     if (log !== `begin ${word}\nend ${word}\n`) problems.push(`${id} has the log ${JSON.stringify(log.slice(0, 200))}`)
   }
   return problems
@@ -138,6 +139,12 @@ async function tellWhatIsStuck(fleet: Fleet, error: unknown): Promise<never> {
   throw error
 }
 
+/** The agent removes what it holds of an attempt when the controller has acknowledged end and log. What stays is a residue, named later. */
+async function untilForgotten(fleet: Fleet): Promise<void> {
+  const held = async () => (await fleet.residue()).some((thing) => thing.startsWith('supervisors/'))
+  await waitFor('the agent to forget what ended', async () => !(await held())).catch((error: unknown) => console.error(String(error)))
+}
+
 async function playRounds(): Promise<readonly string[]> {
   const random = mulberry32(1000 + first)
   const fleet = await startFleet({ store, name: `kills-${store}-${first}` })
@@ -162,6 +169,7 @@ async function playRounds(): Promise<readonly string[]> {
     if (jobs.size !== accepted.length) problems.push(`${accepted.length} jobs were accepted, and there are ${jobs.size}`)
     const audit = await fleet.api.get<{ ok: boolean; problem: string | null }>('/audit/verify')
     if (!audit.ok) problems.push(`the journal does not verify: ${audit.problem ?? ''}`)
+    await untilForgotten(fleet)
     await fleet.stop()
     problems.push(...(await fleet.residue()))
     const retried = [...jobs.values()].filter((job) => job.attempts.length > 1).length

@@ -19,7 +19,8 @@ export interface LogUpload {
 const pieceLimit = 1024 ** 2
 const pollFast = 100
 const pollSlow = 1000
-const longestPause = 30_000
+/** Shorter than a reader waits for the end of a log whose command is over (30 s), so that one lost connection cuts no reader off. */
+const longestPause = 10_000
 
 /**
  * Brings an attempt's log to the controller while it grows, with secrets hidden, and says where it ends. Resolves when the controller has all of
