@@ -2,11 +2,10 @@ import { spawn, spawnSync } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
-import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { freePort } from '../e2e/free-port.ts'
 import { runCli } from './run-cli.ts'
 import type { CliOptions } from './run-cli.ts'
 
@@ -21,15 +20,6 @@ let state: string
 let listen: string
 let up: ChildProcess
 let output = ''
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
-}
 
 async function start(): Promise<void> {
   up = spawn(process.execPath, [launcher, 'up', '--state', state, '--listen', listen], {

@@ -1,6 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createSystemClock } from '../../src/drivers/clocks/system-clock.ts'
@@ -8,6 +7,7 @@ import { createSystemTimers } from '../../src/drivers/clocks/system-timers.ts'
 import { createHttpLink, type HttpLink } from '../../src/drivers/links/http/controller-link.ts'
 import { simulatedAgent, type SimulatedAgent, type SimulatedAgentOptions } from '../doubles/simulated-agent.ts'
 import { apiOf, type Api } from '../e2e/api.ts'
+import { freePort } from '../e2e/free-port.ts'
 import { controllerOf, startCidery, type ControllerAddress, type Running } from '../e2e/processes.ts'
 
 /** A real controller process on a state directory of its own; killed and started again on the same port. */
@@ -90,12 +90,4 @@ export async function controllerProcess(
       await rm(directory, { recursive: true, force: true })
     },
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const address = server.address()
-  await new Promise((resolve) => server.close(resolve))
-  return typeof address === 'object' && address !== null ? address.port : 0
 }

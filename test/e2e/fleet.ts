@@ -1,9 +1,9 @@
 import { spawnSync } from 'node:child_process'
 import { mkdir, readFile, readdir, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { startPostgres } from '../store/postgres-server.ts'
 import { apiOf, type Api } from './api.ts'
+import { freePort } from './free-port.ts'
 import { controllerOf, startCidery, temporaryDirectory, type ControllerAddress, type Running } from './processes.ts'
 import { waitFor } from './wait.ts'
 
@@ -40,15 +40,6 @@ function ownPlace(): { readonly prefix: string; readonly uidRange: readonly [num
   const number = process.pid % 200
   const first = 700_000 + number * 1000
   return { prefix: `e${number.toString(36)}x-`, uidRange: [first, first + 999], netRange: `198.19.${number}.0/24` }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const address = server.address()
-  await new Promise<void>((resolve) => server.close(() => resolve()))
-  if (address === null || typeof address === 'string') throw new Error('no port could be had')
-  return address.port
 }
 
 /** Starts a fleet and waits until its host takes jobs. */

@@ -1,9 +1,9 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { freePort } from '../e2e/free-port.ts'
+import { waitFor } from '../e2e/wait.ts'
 
 export interface GoldenDisk {
   readonly kernel: string
@@ -24,15 +24,6 @@ export interface Machine {
   /** What the machine said on its console. */
   console(): string
   remove(): Promise<void>
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const address = server.address()
-  await new Promise<void>((resolve) => server.close(() => resolve()))
-  if (address === null || typeof address === 'string') throw new Error('no port could be had')
-  return address.port
 }
 
 /**
@@ -68,17 +59,23 @@ export async function bootMachine(golden: GoldenDisk, name: string): Promise<Mac
   ]
   const qemu = spawn('qemu-system-x86_64', words.flat(), { stdio: 'ignore' })
   const machine = machineOf({ qemu, directory, key, port, consoleLog })
-  const end = Date.now() + 120_000
-  while (machine.run('root', 'true').code !== 0) {
-    if (qemu.exitCode === null && Date.now() < end) {
-      await sleep(200)
-      continue
-    }
+  const seen = await waitFor(
+    `the machine ${name}`,
+    () => (hasEnded(qemu) ? 'ended' : machine.run('root', 'true').code === 0 && 'up'),
+    120_000,
+  )
+    // What it said tells more than that the time is over.
+    .catch(() => 'silent' as const)
+  if (seen !== 'up') {
     const said = machine.console().split('\n').slice(-10).join('\n')
     await machine.remove()
-    throw new Error(`the machine ${name} does not answer; its console ends with:\n${said}`)
+    throw new Error(`the machine ${name} is ${seen}; its console ends with:\n${said}`)
   }
   return machine
+}
+
+function hasEnded({ exitCode, signalCode }: ChildProcess): boolean {
+  return exitCode !== null || signalCode !== null
 }
 
 interface Parts {
@@ -104,7 +101,7 @@ function machineOf({ qemu, directory, key, port, consoleLog }: Parts): Machine {
     },
     console: () => readFileSync(consoleLog, 'utf8'),
     async remove() {
-      if (qemu.exitCode === null) qemu.kill('SIGKILL')
+      if (!hasEnded(qemu)) qemu.kill('SIGKILL')
       await ended
       rmSync(directory, { recursive: true, force: true })
     },
