@@ -1,4 +1,4 @@
-// Builds the golden disk of the `qemu` engine's tests and example: a small Debian with compiler and make, a kernel, and the few
+// Builds the golden disk that the tests of virtual machines boot: a small Debian with compiler and make, a kernel, and the few
 // modules that see the disk. Kept between runs, by what it is made of.
 //
 //   npm run golden-disk
