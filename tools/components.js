@@ -39,7 +39,7 @@ export const components = {
   'build-tools': { found: commands('cc', 'make', 'dpkg-source', 'patch'), debian: ['build-essential', 'dpkg-dev'] },
   promtool: { found: commands('promtool'), debian: ['prometheus'], units: ['prometheus.service', 'prometheus-node-exporter.service'] },
   chromium: { found: () => ['chromium', 'google-chrome', 'chromium-browser'].some(hasCommand), debian: ['chromium', 'fonts-dejavu-core'] },
-  qemu: { found: commands('qemu-system-x86_64', 'qemu-img'), debian: ['qemu-system-x86', 'qemu-utils'] },
+  qemu: { found: commands('qemu-system-x86_64', 'qemu-img', 'socat'), debian: ['qemu-system-x86', 'qemu-utils', 'socat'] },
   'disk-tools': { found: commands('mmdebstrap', 'mke2fs', 'cpio'), debian: ['mmdebstrap', 'e2fsprogs', 'cpio'] },
   bash: { found: commands('bash'), debian: ['bash'] },
   zsh: { found: commands('zsh'), debian: ['zsh'] },

@@ -1,10 +1,11 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { fetchExampleSource } from './example-source.js'
+import { ensureGoldenDisk } from './golden-disk/build.js'
 
 const root = join(import.meta.dirname, '..')
 const cidery = join(root, 'bin/cidery.js')
@@ -14,21 +15,31 @@ const { values } = parseArgs({
   options: {
     state: { type: 'string', default: join(root, '.cidery/try') },
     listen: { type: 'string', default: '127.0.0.1:7700' },
+    engine: { type: 'string', default: 'user' },
     once: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
 })
 
 if (values.help) {
-  console.log(`Brings up a controller, a dashboard and an agent on this machine, and builds a real C program in a clean account.
+  console.log(`Brings up a controller, a dashboard and an agent on this machine, and builds a real C program in a clean account,
+or in a virtual machine of its own.
 
   npm run try                                  the dashboard stays until Ctrl-C
   npm run try -- --once                        ends after the build, with its exit code
+  npm run try -- --engine qemu                 in a virtual machine (root on Linux with x64; makes its disk first, about a minute)
   npm run try -- --listen 127.0.0.1:8800       another port
   npm run try -- --state DIR                   another state directory (kept between runs)`)
   process.exit(0)
 }
 
+const engines = ['user', 'qemu']
+if (!engines.includes(values.engine)) {
+  console.error(`--engine ${values.engine}: one of ${engines.join(', ')}`)
+  process.exit(2)
+}
+
+const withMachines = values.engine === 'qemu'
 const asRoot = process.getuid?.() === 0
 
 /** `nat` needs nftables; everything else that the user engine uses is part of a base system. */
@@ -101,17 +112,34 @@ async function freeAddress(listen) {
  * allowed.
  */
 function specFor(state) {
-  if (asRoot) return []
+  const weak = 'pools:\n  default:\n    engines: { user: { networks: [host], limits: advisory } }\n'
+  const image = 'images:\n  debian: { engine: qemu }\n'
+  const spec = `${asRoot ? '' : weak}${withMachines ? image : ''}`
+  if (spec === '') return []
   const file = join(state, 'cidery.yaml')
-  const engine = 'user: { networks: [host], limits: advisory }'
-  writeFileSync(file, `version: 1\npools:\n  default:\n    engines: { ${engine} }\n`)
+  writeFileSync(file, `version: 1\n${spec}`)
   return ['--spec', file]
+}
+
+/** Installs what machines need, makes the disk that they start from, and tells this machine's agent of it. */
+async function prepareMachines(state) {
+  say('preparing virtual machines: QEMU, and a small Debian with gcc and make for them to start from (kept for the next time)')
+  const install = spawnSync(process.execPath, [join(root, 'tools/install-components.js'), 'qemu', 'disk-tools', 'sshd'], {
+    stdio: ['ignore', 'ignore', 'inherit'],
+    timeout: 600_000,
+  })
+  if (install.status !== 0) throw new Error('what virtual machines need could not be installed; the lines above say why')
+  const { disk } = await ensureGoldenDisk()
+  const agent = join(state, 'agent')
+  mkdirSync(agent, { recursive: true, mode: 0o700 })
+  writeFileSync(join(agent, 'agent.yaml'), JSON.stringify({ engines: { qemu: { images: { debian: dirname(disk) } } } }))
 }
 
 async function main() {
   installWhatIsMissing()
   buildDashboard()
   mkdirSync(values.state, { recursive: true, mode: 0o700 })
+  if (withMachines) await prepareMachines(values.state)
   const listen = await freeAddress(values.listen)
   const url = `http://${listen}`
   const env = { ...process.env, CIDERY_STATE: values.state, CIDERY_URL: url }
@@ -151,6 +179,7 @@ async function buildExample(env) {
   say(`building ${example.origin} in a sandbox of its own`)
   // Without root a job is isolated by directory only and shares the network of the machine: asked for in so many words.
   const network = asRoot ? [] : ['--network', 'host']
+  const engine = withMachines ? ['--engine', 'qemu', '--image', 'debian'] : []
   const artifacts = join(values.state, 'artifacts')
   rmSync(artifacts, { recursive: true, force: true })
   const words = [
@@ -164,6 +193,7 @@ async function buildExample(env) {
     '--artifacts-dir',
     artifacts,
     ...network,
+    ...engine,
     '--',
     'make',
   ]

@@ -131,7 +131,7 @@ export async function startAgentLoop(ports: AgentPorts, options: AgentLoopOption
     stopping,
     agentVersion: options.agentVersion,
     readiness: () => readiness.all(),
-    images: () => [],
+    images: () => readiness.images(),
     residue: () => residue.byEngine(),
     clockSkewMs: () => clockSkewMs,
     onChange: wake,

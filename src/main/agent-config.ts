@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { parse } from 'yaml'
 import { z } from 'zod'
 import { CideryError } from '../model/errors.ts'
+import { Name } from '../model/id.ts'
 
 const UserEngine = z.strictObject({
   slots: z.int().positive().max(1000).optional(),
@@ -17,12 +18,23 @@ const UserEngine = z.strictObject({
   afterSandbox: z.tuple([z.string()], z.string()).optional(),
 })
 
+const QemuEngine = z.strictObject({
+  slots: z.int().positive().max(1000).optional(),
+  images: z.record(Name, z.string().startsWith('/')).optional(),
+  acceleration: z.enum(['auto', 'software']).optional(),
+  firstUid: z.int().positive().optional(),
+  prefix: z.string().optional(),
+  netRange: z.string().optional(),
+  resolvers: z.array(z.string()).optional(),
+  bootSeconds: z.int().positive().max(3600).optional(),
+})
+
 /**
  * `agent.yaml` in the agent's state directory: what belongs to this one machine and not to the fleet. Two agents on one machine must differ in
- * prefix, UIDs and network of their `user` engines.
+ * prefix, UIDs and network of their engines. `user` is always there; another engine is when it is named here.
  */
 export const AgentConfig = z.strictObject({
-  engines: z.strictObject({ user: UserEngine.optional() }).optional(),
+  engines: z.strictObject({ user: UserEngine.optional(), qemu: QemuEngine.optional() }).optional(),
   /** Lets operations restart this machine. */
   allowReboot: z.boolean().optional(),
   /** Addresses that no job behind `nat` may reach, besides the controller's. */

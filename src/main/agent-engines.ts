@@ -9,15 +9,17 @@ export interface AgentEngines {
   /** Directories that no job may see besides the agent's own. */
   readonly hiddenDirs?: readonly string[]
   /** Settings per engine, handed to it as they are. */
-  readonly engines?: Readonly<Partial<Record<EngineName, Readonly<Record<string, unknown>>>>>
+  readonly engines?: Readonly<Partial<Record<EngineName, Readonly<Record<string, unknown>> | undefined>>> | undefined
 }
 
-/** Every registered engine, with its own directory below the agent's. */
+/** The `user` engine and every other that has settings, each with its own directory below the agent's. */
 export function makeEngines(options: AgentEngines): ReadonlyMap<EngineName, Engine> {
   const hiddenDirs = [options.stateDir, ...(options.hiddenDirs ?? [])]
   const made = new Map<EngineName, Engine>()
   for (const [name, make] of Object.entries(makers)) {
     const key = name as EngineName
+    // What nobody set up is not missed: a host without QEMU is not a host with a broken engine.
+    if (key !== 'user' && options.engines?.[key] === undefined) continue
     made.set(key, make({ ...options.engines?.[key], stateDir: join(options.stateDir, 'engines', name), hiddenDirs }))
   }
   return made
@@ -26,6 +28,5 @@ export function makeEngines(options: AgentEngines): ReadonlyMap<EngineName, Engi
 /** The engines of the host whose agent has this directory, as its `agent.yaml` sets them. */
 export async function enginesOf(stateDir: string): Promise<ReadonlyMap<EngineName, Engine>> {
   const { engines } = await readAgentConfig(stateDir)
-  const settings = engines?.user === undefined ? {} : { engines: { user: engines.user } }
-  return makeEngines({ stateDir, ...settings })
+  return makeEngines({ stateDir, engines })
 }

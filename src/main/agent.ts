@@ -21,14 +21,13 @@ import { keyringOf, type Keyring } from '../loop/agent/keyring.ts'
 import { defaultNetworkWait, enrol, waitForController, type NetworkWait } from '../loop/agent/start.ts'
 import { CideryError } from '../model/errors.ts'
 import type { Milliseconds } from '../model/instant.ts'
-import type { EngineName } from '../model/job.ts'
 import type { AgentHealth } from '../observe/agent/health.ts'
 import type { AgentIdentity, AgentJournal, AgentPorts } from '../ports/agent.ts'
 import type { HeldLock } from '../ports/lock.ts'
 import type { Log } from '../ports/log.ts'
 import { lockAccounts } from './account-lock.ts'
 import { readAgentConfig } from './agent-config.ts'
-import { makeEngines } from './agent-engines.ts'
+import { makeEngines, type AgentEngines } from './agent-engines.ts'
 import { serveHealth, type HealthAddress } from './agent-health.ts'
 import { supervisorEntry } from './supervisor-entry.ts'
 
@@ -61,7 +60,7 @@ export interface RunAgentOptions {
   /** Aborted when the start is to be given up. */
   readonly signal?: AbortSignal
   /** Settings per engine, handed to it as they are (`slots`, `prefix`, `uidRange`, …). */
-  readonly engines?: Readonly<Partial<Record<EngineName, Readonly<Record<string, unknown>>>>>
+  readonly engines?: AgentEngines['engines']
 }
 
 export interface RunningAgent {

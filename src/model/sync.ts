@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { HostFacts } from './host.ts'
 import { AttemptId, HostId, JobId } from './id.ts'
-import { Artifact, ArtifactFailure, AttemptTimes, Outcome, attemptStates, type ResolvedJob } from './job.ts'
+import { Artifact, ArtifactFailure, AttemptTimes, Outcome, attemptStates, type EngineName, type ResolvedJob } from './job.ts'
 import { OperationState, type OperationRequest } from './operation.ts'
 
 /** The protocol spoken by this version; the controller serves it and the one before. */
@@ -144,7 +144,8 @@ export interface AgentSettings {
       { readonly slots: number | null; readonly limits: 'enforced' | 'advisory'; readonly networks: readonly ('nat' | 'host' | 'none')[] }
     >
   >
-  readonly images: readonly string[]
+  /** Images of the fleet, in order of name; each is for one engine. */
+  readonly images: readonly { readonly name: string; readonly engine: EngineName }[]
 }
 
 export const EnrolRequest = z.strictObject({

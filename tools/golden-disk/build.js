@@ -22,13 +22,13 @@ import { gzipSync } from 'node:zlib'
 import { hasCommand } from '../components.js'
 import { endOnSignals, run } from '../run.js'
 
-const packages = ['busybox-static', 'gcc', 'iproute2', 'libc6-dev', 'linux-image-cloud-amd64', 'make', 'openssh-server']
+const packages = ['busybox-static', 'gcc', 'iproute2', 'libc6-dev', 'linux-image-cloud-amd64', 'make', 'openssh-server', 'procps']
 /** Bytes of the disk as a guest sees it; only what is written takes room. */
 const diskBytes = 4 * 1024 ** 3
 /** Modules that a guest needs before it has its disk, and for its network; what they depend on is looked up. */
-const modules = ['virtio_mmio', 'virtio_blk', 'virtio_net', 'virtio-rng']
+const modules = ['virtio_mmio', 'virtio_blk', 'virtio_net', 'virtio-rng', 'virtio_console']
 const builders = ['mmdebstrap', 'mke2fs', 'cpio', 'qemu-img', 'chroot']
-const scripts = ['build.js', 'init', 'initramfs-init'].map((name) => join(import.meta.dirname, name))
+const scripts = ['build.js', 'guest', 'init', 'initramfs-init'].map((name) => join(import.meta.dirname, name))
 
 /** Where disks are kept; the newest only. */
 function cacheFolder() {
@@ -114,8 +114,10 @@ async function makeRoot(root, { work, release }) {
   // What nobody reads in a job's machine; the packages still know of it.
   const without = ['/usr/share/doc/*', '/usr/share/man/*', '/usr/share/locale/*'].map((path) => `--dpkgopt=path-exclude=${path}`)
   await must(['mmdebstrap', '--quiet', '--variant=minbase', include, ...without, release, root], { env: { TMPDIR: work } })
-  copyFileSync(join(import.meta.dirname, 'init'), join(root, 'sbin/cidery-init'))
-  chmodSync(join(root, 'sbin/cidery-init'), 0o755)
+  for (const name of ['init', 'guest']) {
+    copyFileSync(join(import.meta.dirname, name), join(root, 'sbin', `cidery-${name}`))
+    chmodSync(join(root, 'sbin', `cidery-${name}`), 0o755)
+  }
   await must(['chroot', root, 'useradd', '--create-home', '--uid', '1000', '--shell', '/bin/bash', 'job'])
   // No password opens the account, and it is not locked either: sshd refuses the keys of one that is.
   await must(['chroot', root, 'usermod', '--password', '*', 'job'])

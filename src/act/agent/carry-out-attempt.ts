@@ -169,9 +169,20 @@ async function run(attempt: Attempt): Promise<AttemptState> {
     }
   }
   const ended = await waitForEnd(attempt)
-  await attempt.update({ logBytes: await supervisors.logLength(id), outcome: outcomeOf(ended, attempt.record()) })
+  const outcome = (await lostSandbox(attempt, ended)) ?? outcomeOf(ended, attempt.record())
+  await attempt.update({ logBytes: await supervisors.logLength(id), outcome })
   if (ended.state === 'ended' && ended.exit.logCut) await attempt.note(`the log was cut after ${ended.exit.logBytes} bytes, its limit`)
   return attempt.record().leaseEnded || ended.state !== 'ended' ? 'cleaning' : 'collecting'
+}
+
+/** A command that ended by itself while its machine or account went did not end as the job wanted, whatever its code says. */
+async function lostSandbox(attempt: Attempt, ended: Supervision): Promise<Outcome | null> {
+  if (ended.state !== 'ended' || ended.exit.cause !== 'exited') return null
+  const { id } = attempt.record()
+  const sandbox = (await engineOf(attempt).list()).find((sandbox) => sandbox.id === id)
+  if (sandbox?.state === 'running') return null
+  const state = sandbox === undefined ? 'gone' : sandbox.state
+  return infrastructure('boot', new CideryError('UNAVAILABLE', `the sandbox is ${state} where it should run until the command has ended`))
 }
 
 async function waitForEnd(attempt: Attempt): Promise<Supervision> {

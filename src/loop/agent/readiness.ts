@@ -32,6 +32,8 @@ export interface ReadinessBoard {
   /** Proves all engines now, also when a proof is fresh. Waits for a round that is under way. Gives lines for people. */
   proveAll(): Promise<{ readonly ok: boolean; readonly lines: readonly string[] }>
   all(): readonly Readiness[]
+  /** Images that a sandbox could start from, by the last check. */
+  images(): readonly string[]
   /** Sandboxes of probes under way. */
   owners(): readonly string[]
 }
@@ -70,7 +72,8 @@ export function readinessBoard(options: ReadinessOptions): ReadinessBoard {
 
   function targets(): readonly { readonly engine: Engine; readonly image: string | null }[] {
     return [...ports.engines.values()].flatMap((engine) => {
-      const images = options.hasImages(engine.name) ? options.settings().images : [null]
+      const own = options.settings().images.filter((image) => image.engine === engine.name)
+      const images = options.hasImages(engine.name) ? own.map(({ name }) => name) : [null]
       return images.map((image) => ({ engine, image }))
     })
   }
@@ -180,6 +183,10 @@ export function readinessBoard(options: ReadinessOptions): ReadinessBoard {
         return { ok, lines }
       }),
     all: () => [...entries.values()].map(({ readiness }) => readiness),
+    images: () => {
+      const there = [...entries.values()].filter(({ readiness }) => readiness.check?.ok === true)
+      return there.flatMap(({ readiness }) => readiness.image ?? []).toSorted()
+    },
     owners: () => [...probes],
   }
 }

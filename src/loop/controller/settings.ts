@@ -27,6 +27,8 @@ export function settingsFor(spec: Spec, host: Pick<Host, 'name' | 'pool'>): Agen
       bootProofMaxAgeMs: readiness?.bootProofMaxAge ?? 86_400_000,
     },
     engines,
-    images: Object.keys(spec.images).toSorted(),
+    images: Object.entries(spec.images)
+      .map(([name, { engine }]) => ({ name, engine }))
+      .toSorted((a, b) => (a.name < b.name ? -1 : 1)),
   }
 }

@@ -4,16 +4,17 @@ import type { EngineFacts } from '../../../model/host.ts'
 import type { Proof } from '../../../model/readiness.ts'
 import type { AccountCleaner, EngineSandbox, LaunchCommand, SandboxCommand, SandboxRequest, SweepReport } from '../../../ports/engine.ts'
 import { run } from '../commands.ts'
-import { measureRoom, roomProblems } from './health.ts'
+import { underLock } from '../kernel-lock.ts'
+import { linkCount } from '../network-rules.ts'
+import { putFileInside } from '../put-file.ts'
+import { RecordStore } from '../records.ts'
+import { measureRoom, roomProblems } from '../room.ts'
+import { repairStateDir } from '../state-dir.ts'
+import { Turns } from '../turns.ts'
 import type { Isolation, IsolationFacts, Removed } from './isolation.ts'
-import { underLock } from './kernel-lock.ts'
-import { linkCount } from './linux/network-rules.ts'
 import { allowedMount, mountPoint } from './mounts.ts'
-import { putFileInside } from './put-file.ts'
-import { RecordStore } from './record.ts'
-import type { SandboxRecord } from './record.ts'
+import { SandboxRecord } from './record.ts'
 import type { UserEngineConfig } from './settings.ts'
-import { repairStateDir } from './state-dir.ts'
 import { cleanAccount, sweepSandboxes } from './sweeping.ts'
 import type { Sweeper } from './sweeping.ts'
 import { accountName, allocateUid } from './uids.ts'
@@ -28,15 +29,14 @@ export class UserEngine implements AccountCleaner {
   readonly name = 'user'
   readonly #config: UserEngineConfig
   readonly #isolation: Isolation
-  readonly #records: RecordStore
-  /** One thing at a time for each sandbox; the last one's end. */
-  readonly #turns = new Map<string, Promise<unknown>>()
+  readonly #records: RecordStore<SandboxRecord>
+  readonly #turns = new Turns()
   #facts: { readonly at: number; readonly facts: Promise<IsolationFacts> } | undefined
 
   constructor(config: UserEngineConfig, isolation: Isolation) {
     this.#config = config
     this.#isolation = isolation
-    this.#records = new RecordStore(config.stateDir)
+    this.#records = new RecordStore(config.stateDir, SandboxRecord)
   }
 
   async probe(): Promise<EngineFacts> {
@@ -81,7 +81,7 @@ export class UserEngine implements AccountCleaner {
   }
 
   create(request: SandboxRequest): Promise<EngineSandbox> {
-    return this.#inTurn(request.id, async () => {
+    return this.#turns.take(request.id, async () => {
       const known = this.#records.get(request.id)
       if (known?.phase === 'ready') return this.#view(known)
       await this.#refuseWhatCannotBe(request)
@@ -93,7 +93,7 @@ export class UserEngine implements AccountCleaner {
   }
 
   start(id: string): Promise<EngineSandbox> {
-    return this.#inTurn(id, async () => {
+    return this.#turns.take(id, async () => {
       const record = this.#mustHave(id)
       if (record.phase !== 'ready') throw new CideryError('CONFLICT', `the sandbox ${id} is being removed`)
       if (this.#isolation.isUp(record)) return this.#view(record)
@@ -112,7 +112,7 @@ export class UserEngine implements AccountCleaner {
   }
 
   stop(id: string, graceMs: number): Promise<void> {
-    return this.#inTurn(id, async () => {
+    return this.#turns.take(id, async () => {
       const record = this.#records.get(id)
       if (record === null) return
       await this.#isolation.end(record, graceMs)
@@ -121,14 +121,14 @@ export class UserEngine implements AccountCleaner {
   }
 
   destroy(id: string): Promise<void> {
-    return this.#inTurn(id, async () => {
+    return this.#turns.take(id, async () => {
       const record = this.#records.get(id)
       if (record !== null) await this.#remove(record)
     })
   }
 
   sweep(keep: ReadonlySet<string>): Promise<SweepReport> {
-    const busy = new Set(this.#turns.keys())
+    const busy = this.#turns.busy()
     return sweepSandboxes(this.#sweeper(), new Set([...keep, ...busy]))
   }
 
@@ -141,7 +141,7 @@ export class UserEngine implements AccountCleaner {
       config: this.#config,
       isolation: this.#isolation,
       records: this.#records,
-      remove: (record) => this.#inTurn(record.id, () => this.#remove(record)),
+      remove: (record) => this.#turns.take(record.id, () => this.#remove(record)),
       underLock: (work) => this.#underLock(work),
     }
   }
@@ -287,18 +287,5 @@ export class UserEngine implements AccountCleaner {
       createdAt: record.createdAt,
       notes: [...this.#isolation.notes, ...record.notes, ...record.residue.map((thing) => `left behind: ${thing}`)],
     }
-  }
-
-  #inTurn<T>(id: string, work: () => Promise<T>): Promise<T> {
-    const before = this.#turns.get(id) ?? Promise.resolve()
-    const turn: Promise<T> = before
-      // The failure was the caller's; whoever comes next gets a turn of its own.
-      .catch(() => undefined)
-      .then(work)
-      .finally(() => {
-        if (this.#turns.get(id) === turn) this.#turns.delete(id)
-      })
-    this.#turns.set(id, turn)
-    return turn
   }
 }

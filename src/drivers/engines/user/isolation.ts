@@ -1,6 +1,7 @@
 import type { EngineFacts } from '../../../model/host.ts'
 import type { LaunchCommand, SandboxCommand } from '../../../ports/engine.ts'
-import type { Holder, SandboxRecord } from './record.ts'
+import type { Holder } from '../records.ts'
+import type { SandboxRecord } from './record.ts'
 
 type Capabilities = EngineFacts['capabilities']
 

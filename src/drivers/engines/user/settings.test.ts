@@ -1,7 +1,7 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { roomProblems } from './health.ts'
+import { roomProblems } from '../room.ts'
 import { readSettings } from './settings.ts'
 import { accountName, allocateUid } from './uids.ts'
 

@@ -1,14 +1,15 @@
 import { CideryError } from '../../../model/errors.ts'
 import type { SweepReport } from '../../../ports/engine.ts'
+import type { RecordStore } from '../records.ts'
 import type { FoundAccount, Isolation, Removed } from './isolation.ts'
-import type { RecordStore, SandboxRecord } from './record.ts'
+import type { SandboxRecord } from './record.ts'
 import type { UserEngineConfig } from './settings.ts'
 
 /** What a sweep works with. */
 export interface Sweeper {
   readonly config: UserEngineConfig
   readonly isolation: Isolation
-  readonly records: RecordStore
+  readonly records: RecordStore<SandboxRecord>
   remove(record: SandboxRecord): Promise<Removed>
   underLock<T>(work: () => Promise<T>): Promise<T>
 }

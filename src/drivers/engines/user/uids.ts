@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { CideryError } from '../../../model/errors.ts'
-import { writeAtomically } from './record.ts'
+import { writeAtomically } from '../records.ts'
 import type { UserEngineConfig } from './settings.ts'
 
 interface Counter {

@@ -2,9 +2,9 @@ import { spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { CideryError } from '../../../../model/errors.ts'
 import { helperEnvironment, program } from '../../commands.ts'
-import type { Holder } from '../record.ts'
-import { bootId, processesWithWords, statOf } from './process-table.ts'
-import type { ProcessEntry } from './process-table.ts'
+import { bootId, processesWithWords, statOf } from '../../process-table.ts'
+import type { ProcessEntry } from '../../process-table.ts'
+import type { Holder } from '../../records.ts'
 import { holderScript } from './scripts.ts'
 
 /** Word by which a holder is known in the process table; the sandbox's place follows it. */

@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs'
+import { waitUntil } from '../../wait.ts'
 import type { SandboxRecord } from '../record.ts'
-import { waitUntil } from '../wait.ts'
 
 export type LimitName = 'cpu' | 'memory' | 'processes'
 

@@ -1,6 +1,4 @@
 import { describe, expect, it } from 'vitest'
-import { writableMounts } from './boot.ts'
-import { enforceable, readCgroups } from './cgroups.ts'
 import {
   hostRuleset,
   insideResolvConf,
@@ -10,7 +8,9 @@ import {
   rangesOverlap,
   reachableResolvers,
   tableName,
-} from './network-rules.ts'
+} from '../../network-rules.ts'
+import { writableMounts } from './boot.ts'
+import { enforceable, readCgroups } from './cgroups.ts'
 
 const mountinfo = [
   '23 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw',

@@ -2,11 +2,27 @@ import { lookup } from 'node:dns/promises'
 import { existsSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
 import { networkInterfaces } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { findProgram, must, run } from '../../commands.ts'
-import type { Holder, SandboxRecord } from '../record.ts'
-import type { UserEngineConfig } from '../settings.ts'
+import { findProgram, must, run } from './commands.ts'
 import { hostRuleset, insideResolvConf, insideRuleset, linkOf, rangesOverlap, reachableResolvers, tableName } from './network-rules.ts'
 import type { BlockedAddress } from './network-rules.ts'
+import type { Holder } from './records.ts'
+
+/** What an engine's networks are told apart by from those of other engines and agents. */
+export interface NetworkConfig {
+  /** Begins the names of links. */
+  readonly prefix: string
+  /** Cut into a /30 for each sandbox. */
+  readonly netRange: string
+  /** Name servers that sandboxes ask; empty: those of the host that can be reached from inside. */
+  readonly resolvers: readonly string[]
+}
+
+export interface NetworkedSandbox {
+  readonly uid: number
+  /** Which /30 of the range is its own. */
+  readonly networkSlot: number | null
+  readonly blockedAddresses: readonly string[]
+}
 
 const forwardSwitch = '/proc/sys/net/ipv4/ip_forward'
 
@@ -18,7 +34,7 @@ const upstreamLists = [
 ] as const
 
 /** Name of the host's end of a sandbox's link. */
-export function interfaceName(config: UserEngineConfig, uid: number): string {
+export function interfaceName(config: NetworkConfig, uid: number): string {
   return `${config.prefix}${uid}`
 }
 
@@ -51,7 +67,7 @@ function resolvConfPath(): string {
 }
 
 /** How names resolve inside. /run is private there, so a list that lies in it is written anew. */
-export function nameService(config: UserEngineConfig, network: SandboxRecord['network']): NameService {
+export function nameService(config: NetworkConfig, network: 'nat' | 'host' | 'none'): NameService {
   const path = resolvConfPath()
   const own = readText('/etc/resolv.conf')
   if (network !== 'nat') return { text: path.startsWith('/run/') ? own : '', resolvers: [], path }
@@ -100,7 +116,7 @@ async function uplinkMtu(): Promise<number> {
 const forwardMark = '/run/cidery-turned-on-forwarding'
 
 /** Makes the host ready for `nat`: its table, and forwarding if it was off (written down first). Call under the engine's lock. */
-async function prepareHost(config: UserEngineConfig): Promise<void> {
+async function prepareHost(config: NetworkConfig): Promise<void> {
   // The table comes first: as long as there is one, no other engine turns forwarding off.
   await must(['nft', '-f', '-'], { input: hostRuleset(config.prefix, config.netRange) })
   if (readText(forwardSwitch).trim() !== '0') return
@@ -113,7 +129,7 @@ async function someEngineNeedsForwarding(): Promise<boolean> {
 }
 
 /** Takes back what `prepareHost` did, once no sandbox with `nat` is left. Call under the engine's lock. */
-export async function restoreHost(config: UserEngineConfig): Promise<void> {
+export async function restoreHost(config: NetworkConfig): Promise<void> {
   if (findProgram('nft') === null) return
   await run(['nft', 'delete', 'table', 'inet', tableName(config.prefix)])
   if (!existsSync(forwardMark) || (await someEngineNeedsForwarding())) return
@@ -123,11 +139,11 @@ export async function restoreHost(config: UserEngineConfig): Promise<void> {
 }
 
 /** Links a running sandbox to the outside and shuts off what it may not reach; returns what is weaker than asked. Call under the engine's lock. */
-export async function connect(config: UserEngineConfig, record: SandboxRecord, holder: Holder): Promise<readonly string[]> {
-  const { hostAddress, address } = linkOf(config.netRange, record.networkSlot ?? 0)
-  const outer = interfaceName(config, record.uid)
+export async function connect(config: NetworkConfig, sandbox: NetworkedSandbox, holder: Holder): Promise<readonly string[]> {
+  const { hostAddress, address } = linkOf(config.netRange, sandbox.networkSlot ?? 0)
+  const outer = interfaceName(config, sandbox.uid)
   const inside = ['nsenter', `--net=/proc/${holder.pid}/ns/net`] as const
-  const [mtu, { blocked, unknown }] = await Promise.all([uplinkMtu(), resolveBlocked(record.blockedAddresses)])
+  const [mtu, { blocked, unknown }] = await Promise.all([uplinkMtu(), resolveBlocked(sandbox.blockedAddresses)])
   const rules = insideRuleset({
     hostAddresses: hostAddresses(),
     blocked,
@@ -152,7 +168,7 @@ export async function loopbackOnly(holder: Holder): Promise<void> {
 }
 
 /** Host's ends of links under the engine's prefix. */
-export function links(config: UserEngineConfig): readonly string[] {
+export function links(config: NetworkConfig): readonly string[] {
   const pattern = new RegExp(`^${config.prefix}\\d+$`)
   return Object.keys(interfacesInKernel()).filter((name) => pattern.test(name))
 }
@@ -171,7 +187,7 @@ export async function unlink(name: string): Promise<void> {
 }
 
 /** Why `nat` does not work here, or null. Tries the kernel, not only the programs. */
-export async function natProblem(config: UserEngineConfig): Promise<string | null> {
+export async function natProblem(config: NetworkConfig): Promise<string | null> {
   if (findProgram('nft') === null) return 'network nat needs nft: apt-get install nftables'
   if (findProgram('ip') === null) return 'network nat needs ip: apt-get install iproute2'
   const trial = await run(['unshare', '--net', program('nft'), '-f', '-'], {

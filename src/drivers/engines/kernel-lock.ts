@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
-import { CideryError } from '../../../model/errors.ts'
-import { findProgram, helperEnvironment, program } from '../commands.ts'
+import { CideryError } from '../../model/errors.ts'
+import { findProgram, helperEnvironment, program } from './commands.ts'
 
 const queues = new Map<string, Promise<unknown>>()
 

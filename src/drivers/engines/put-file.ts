@@ -2,8 +2,8 @@ import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import { CideryError } from '../../../model/errors.ts'
-import type { LaunchCommand, SandboxCommand } from '../../../ports/engine.ts'
+import { CideryError } from '../../model/errors.ts'
+import type { LaunchCommand, SandboxCommand } from '../../ports/engine.ts'
 
 /*
  * All of this runs as the job's user inside its sandbox: whatever links the job laid, nothing is written that the job could not write

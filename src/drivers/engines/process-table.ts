@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs'
-import type { Holder } from '../record.ts'
+import type { Holder } from './records.ts'
 
 export interface ProcessEntry {
   readonly pid: number
@@ -88,4 +88,14 @@ export function signalAll(processes: readonly ProcessEntry[], signal: NodeJS.Sig
       // Gone since the look.
     }
   }
+}
+
+/** Processes that have a text anywhere in their words: those of a sandbox whose paths nobody else has. Zombies and this process do not count. */
+export function processesWithText(text: string): readonly ProcessEntry[] {
+  const found: ProcessEntry[] = []
+  for (const pid of pids()) {
+    if (pid === process.pid || readOrNull(`/proc/${pid}/cmdline`)?.includes(text) !== true) continue
+    if (statOf(pid)?.state !== 'Z') found.push({ pid, command: readOrNull(`/proc/${pid}/comm`)?.trim() ?? '?' })
+  }
+  return found
 }

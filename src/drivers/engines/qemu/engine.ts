@@ -1,0 +1,282 @@
+import { existsSync } from 'node:fs'
+import { CideryError } from '../../../model/errors.ts'
+import type { EngineFacts } from '../../../model/host.ts'
+import type { Proof } from '../../../model/readiness.ts'
+import type { Engine, EngineSandbox, LaunchCommand, SandboxCommand, SandboxRequest, SweepReport } from '../../../ports/engine.ts'
+import { underLock } from '../kernel-lock.ts'
+import { isAlive } from '../process-table.ts'
+import { putFileInside } from '../put-file.ts'
+import { RecordStore } from '../records.ts'
+import { measureRoom, roomProblems } from '../room.ts'
+import { repairStateDir } from '../state-dir.ts'
+import { Turns } from '../turns.ts'
+import { Acceleration, qemuVersion } from './acceleration.ts'
+import { reconnect } from './connection.ts'
+import { makeDisks } from './disks.ts'
+import { launchCommand, workDirectory } from './entering.ts'
+import { endInside } from './guest-control.ts'
+import { lookAtHost, type HostAbility } from './host.ts'
+import { imageOf, imageProblem } from './images.ts'
+import { endProcess } from './processes.ts'
+import { machineFiles, MachineRecord } from './record.ts'
+import { removeMachine, sweepMachines } from './removing.ts'
+import type { QemuEngineConfig } from './settings.ts'
+import { Starting } from './starting.ts'
+
+/** How long a look at the machine's abilities is believed. */
+const factsMaxAgeMs = 60_000
+
+/** QEMU closes its disks within this. */
+const closeMs = 20_000
+
+/** A guest of ours fits into this with nothing to spare for a job. */
+const smallestMemoryMiB = 192
+
+/** A Linux machine for each job. */
+export class QemuEngine implements Engine {
+  readonly name = 'qemu'
+  readonly #config: QemuEngineConfig
+  readonly #records: RecordStore<MachineRecord>
+  readonly #acceleration: Acceleration
+  readonly #starting: Starting
+  readonly #turns = new Turns()
+  #ability: { readonly at: number; readonly ability: Promise<HostAbility> } | undefined
+
+  constructor(config: QemuEngineConfig) {
+    this.#config = config
+    this.#records = new RecordStore(config.stateDir, MachineRecord)
+    this.#acceleration = new Acceleration(config)
+    this.#starting = new Starting({
+      config,
+      records: this.#records,
+      acceleration: this.#acceleration,
+      underLock: (work) => this.#underLock(work),
+    })
+  }
+
+  async probe(): Promise<EngineFacts> {
+    const { broken, weaker, networks } = await this.#look()
+    const slow = this.#acceleration.problem()
+    return {
+      name: 'qemu',
+      ok: broken.length === 0,
+      problems: [...broken, ...weaker, ...(slow === null ? [] : [`machines run in software emulation: ${slow}`])],
+      isolation: 'vm',
+      slots: this.#config.slots,
+      version: broken.length === 0 ? await qemuVersion() : '',
+      capabilities: {
+        snapshot: false,
+        suspend: false,
+        nested: false,
+        vnc: false,
+        networks: [...networks],
+        // Memory, processors and disk are the machine's own; what it does inside with processes costs the host nothing more.
+        limits: ['cpu', 'memory', 'disk', 'processes'],
+        images: true,
+      },
+    }
+  }
+
+  async check(image: string | null): Promise<Proof> {
+    const at = Date.now()
+    const wrong = repairStateDir(this.#config.stateDir)
+    if (wrong.length > 0) return { ok: false, at, reason: wrong.join('; ').slice(0, 500) }
+    const { broken } = await this.#look()
+    const missing = imageProblem(this.#config, image)
+    const left = this.#records.list().filter(({ residue }) => residue.length > 0)
+    const problems = [
+      ...broken,
+      ...(missing === null ? [] : [missing]),
+      ...roomProblems(await measureRoom(this.#config.stateDir), this.#config.stateDir),
+      ...left.map(({ id, residue }) => `${id} left behind: ${residue.join(', ')}`),
+    ]
+    return { ok: problems.length === 0, at, reason: problems.join('; ').slice(0, 500) }
+  }
+
+  list(): Promise<readonly EngineSandbox[]> {
+    return Promise.resolve(this.#records.list().map((record) => this.#view(record)))
+  }
+
+  create(request: SandboxRequest): Promise<EngineSandbox> {
+    return this.#turns.take(request.id, async () => {
+      const known = this.#records.get(request.id)
+      if (known?.phase === 'ready') return this.#view(known)
+      await this.#refuseWhatCannotBe(request)
+      this.#prepare()
+      // A record that is not ready is what a crash left of an earlier try: nobody ever used it.
+      if (known !== null) await this.#remove(known)
+      const record = await this.#underLock(() => Promise.resolve(this.#write(request)))
+      await makeDisks(machineFiles(this.#config.stateDir, record.id), imageOf(this.#config, record.image), record.shape.diskMiB)
+      return this.#view(this.#records.put({ ...record, phase: 'ready' }))
+    })
+  }
+
+  start(id: string): Promise<EngineSandbox> {
+    return this.#turns.take(id, async () => {
+      const record = this.#mustHave(id)
+      if (record.phase !== 'ready') throw new CideryError('CONFLICT', `the sandbox ${id} is being removed`)
+      if (this.#isUp(record)) return this.#view(await this.#connected(record))
+      return this.#view(await this.#starting.start(record))
+    })
+  }
+
+  async command(id: string, command: SandboxCommand): Promise<LaunchCommand> {
+    const launch = this.#launch(id, command)
+    const record = this.#mustHave(id)
+    if (record.master !== null && isAlive(record.master)) return launch
+    await this.#turns.take(id, () => this.#connected(this.#mustHave(id)))
+    return launch
+  }
+
+  // oxlint-disable-next-line max-params -- the port says so
+  async putFile(id: string, path: string, content: AsyncIterable<Uint8Array> | Uint8Array, mode: number): Promise<void> {
+    await this.command(id, { argv: ['true'], env: {} })
+    await putFileInside((command) => this.#launch(id, command), { path, content, mode })
+  }
+
+  stop(id: string, graceMs: number): Promise<void> {
+    return this.#turns.take(id, async () => {
+      const record = this.#records.get(id)
+      if (record === null) return
+      const { holder, master } = record
+      if (holder !== null && isAlive(holder)) {
+        await endInside(machineFiles(this.#config.stateDir, id).control, graceMs)
+        // TERM makes QEMU close the disks; a machine that does not even do that is killed.
+        await endProcess(holder, closeMs)
+      }
+      if (master !== null) await endProcess(master, 0)
+      this.#records.put({ ...record, holder: null, master: null })
+    })
+  }
+
+  destroy(id: string): Promise<void> {
+    return this.#turns.take(id, async () => {
+      const record = this.#records.get(id)
+      if (record !== null) await this.#remove(record)
+    })
+  }
+
+  sweep(keep: ReadonlySet<string>): Promise<SweepReport> {
+    const { records } = this.#removing()
+    const remove = (record: MachineRecord): Promise<number> => this.#turns.take(record.id, () => this.#remove(record))
+    return sweepMachines({
+      config: this.#config,
+      records,
+      remove,
+      keep: new Set([...keep, ...this.#turns.busy(), ...this.#starting.helpers()]),
+    })
+  }
+
+  #removing(): Parameters<typeof removeMachine>[0] {
+    return { config: this.#config, records: this.#records, underLock: (work) => this.#underLock(work) }
+  }
+
+  #remove(record: MachineRecord): Promise<number> {
+    return removeMachine(this.#removing(), record)
+  }
+
+  /** A running machine whose shared connection is there; it is opened again when it went. */
+  async #connected(record: MachineRecord): Promise<MachineRecord> {
+    const { holder, master } = record
+    if (holder === null || (master !== null && isAlive(master))) return record
+    const files = machineFiles(this.#config.stateDir, record.id)
+    return this.#records.put({ ...record, master: await reconnect(files, holder, this.#config.bootMs) })
+  }
+
+  #look(): Promise<HostAbility> {
+    const now = performance.now()
+    if (this.#ability === undefined || now - this.#ability.at > factsMaxAgeMs) {
+      this.#prepare()
+      this.#ability = { at: now, ability: lookAtHost(this.#config) }
+    }
+    return this.#ability.ability
+  }
+
+  #prepare(): void {
+    const [problem] = repairStateDir(this.#config.stateDir)
+    if (problem !== undefined) throw new CideryError('ENGINE_FAILED', problem, { hint: `chown -R it to the agent's user, then try again` })
+    this.#records.prepare()
+  }
+
+  #underLock<T>(work: () => Promise<T>): Promise<T> {
+    this.#prepare()
+    return underLock(`${this.#config.stateDir}/lock`, work)
+  }
+
+  async #refuseWhatCannotBe(request: SandboxRequest): Promise<void> {
+    if (!/^[a-z]+_[0-9a-z]{20,40}$/.test(request.id)) throw new CideryError('INVALID_INPUT', `${request.id} is not an id`)
+    const { broken, networks } = await this.#look()
+    if (broken.length > 0) throw new CideryError('UNSUPPORTED', `the qemu engine does not work here: ${broken.join('; ')}`)
+    imageOf(this.#config, request.image)
+    if (request.network === 'host' || !networks.includes(request.network)) {
+      throw new CideryError('UNSUPPORTED', `a machine cannot have the network ${request.network} here`, {
+        hint: `networks of this host: ${networks.join(', ')}`,
+      })
+    }
+    if (request.mount !== null)
+      throw new CideryError('MOUNT_REFUSED', 'a machine is shown no directory of this host', { hint: 'use --transfer sync' })
+    if (request.shape.memoryMiB < smallestMemoryMiB) {
+      throw new CideryError('UNSUPPORTED', `a machine does not boot with ${request.shape.memoryMiB} MiB of memory`, {
+        hint: `ask for at least ${smallestMemoryMiB} MiB`,
+      })
+    }
+  }
+
+  /** Call under the engine's lock: no two machines get one slot. */
+  #write({ id, jobId, image, shape, network, blockedAddresses }: SandboxRequest): MachineRecord {
+    const used = new Set(this.#records.list().map(({ slot }) => slot))
+    let slot = 0
+    while (used.has(slot)) slot += 1
+    if (slot >= this.#config.slots) throw new CideryError('CONFLICT', `all ${this.#config.slots} machines of this host are in use`)
+    return this.#records.put({
+      id,
+      jobId,
+      image: image ?? '',
+      shape,
+      network: network === 'nat' ? 'nat' : 'none',
+      blockedAddresses: [...blockedAddresses],
+      slot,
+      phase: 'creating',
+      createdAt: Date.now(),
+      started: false,
+      savedState: null,
+      holder: null,
+      master: null,
+      residue: [],
+      notes: [],
+    })
+  }
+
+  #mustHave(id: string): MachineRecord {
+    const record = this.#records.get(id)
+    if (record === null) throw new CideryError('NOT_FOUND', `there is no sandbox ${id} on this host`)
+    return record
+  }
+
+  #isUp({ holder }: MachineRecord): boolean {
+    return holder !== null && isAlive(holder)
+  }
+
+  #launch(id: string, command: SandboxCommand): LaunchCommand {
+    const record = this.#mustHave(id)
+    if (!this.#isUp(record)) throw new CideryError('CONFLICT', `the sandbox ${id} is not running`)
+    return launchCommand(machineFiles(this.#config.stateDir, id), command)
+  }
+
+  #view(record: MachineRecord): EngineSandbox {
+    const { id, phase, residue, createdAt, notes } = record
+    const lost = existsSync(machineFiles(this.#config.stateDir, id).lost)
+    const broken = residue.length > 0 || phase !== 'ready' || lost
+    return {
+      id,
+      engine: 'qemu',
+      state: broken ? 'broken' : this.#isUp(record) ? 'running' : 'stopped',
+      isolation: 'vm',
+      paths: { home: '/home/job', work: workDirectory, temporary: '/home/job/tmp', secrets: '/run/cidery/secrets' },
+      mounted: null,
+      user: 'job',
+      createdAt,
+      notes: [...notes, ...residue.map((thing) => `left behind: ${thing}`)],
+    }
+  }
+}

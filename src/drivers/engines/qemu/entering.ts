@@ -1,0 +1,125 @@
+import { randomBytes } from 'node:crypto'
+import type { LaunchCommand, SandboxCommand } from '../../../ports/engine.ts'
+import { helperEnvironment } from '../commands.ts'
+import { shellQuoted, terminalWords } from '../terminal.ts'
+import type { MachineFiles } from './record.ts'
+
+/** The work directory inside. */
+export const workDirectory = '/home/job/work'
+
+/** An SSH server takes 128 variables, the kernel 128 KiB for one. */
+const pieceLength = 30_000
+
+/**
+ * Runs inside, as the job's user, started by the SSH server: unpacks words and environment, which came as the variables CIDERY_ENV_0 …, and
+ * becomes their parent. SSH's own client cannot tell a signal from exit code 255, so how the command ended is left in a file for it.
+ */
+const enter = `
+my ($token, $directory) = @ARGV;
+my ($packed, $end) = ("", "/run/cidery/ends/$token");
+for (my $i = 0; exists $ENV{"CIDERY_ENV_$i"}; $i++) { $packed .= $ENV{"CIDERY_ENV_$i"} }
+my ($count, @items) = map { s/%(0A|25)/$1 eq "25" ? "%" : "\\n"/ger } split /\\n/, $packed, -1;
+my @words = splice @items, 0, $count;
+sub note { open(my $out, ">", $end) or die "$end: $!\\n"; print $out "$_[0]\\n"; close $out }
+my $pid = fork // die "fork: $!\\n";
+if (!$pid) {
+  setpgrp;
+  %ENV = map { split /=/, $_, 2 } @items;
+  chdir $directory or do { print STDERR "cidery: $directory: $!\\n"; exit 125 };
+  { no warnings; exec { $words[0] } @words }
+  my $missing = $! == 2;
+  print STDERR "cidery: $words[0]: $!\\n";
+  exit($missing ? 127 : 126);
+}
+note("running $pid");
+waitpid $pid, 0;
+my $status = $?;
+if (($status & 127) == 0 && $status >> 8 != 255) { unlink $end; exit $status >> 8 }
+note("ended $status");
+exit 255;
+`
+
+/**
+ * Runs on the host, in place of the command: passes its signals on, and ends as the command ended. The signals do not reach ssh itself, which
+ * would drop the connection before the command had a chance to end.
+ * Arguments: configuration of ssh, token, file that says that the connection was lost, words for the inside.
+ */
+const launch = `config=$1 token=$2 lost=$3 inside=$4
+end=/run/cidery/ends/$token
+ask() { env -i PATH="$PATH" ssh -F "$config" guest "$1" </dev/null 2>/dev/null; }
+relay() { ask "read -r state pid <$end && [ \\$state = running ] && kill -$1 -- -\\$pid"; }
+trap 'relay TERM' TERM
+trap 'relay INT' INT
+trap 'relay HUP' HUP
+exec 3<&0
+env --block-signal=TERM --block-signal=INT --block-signal=HUP ssh -F "$config" guest "$inside" <&3 3<&- &
+ssh=$!
+exec 3<&- </dev/null
+while :; do wait "$ssh"; code=$?; kill -0 "$ssh" 2>/dev/null || break; done
+[ "$code" = 255 ] || exit "$code"
+said=$(ask "cat $end && rm -f $end")
+case $said in
+  'ended '*)
+    status=\${said#ended }
+    signal=$((status & 127))
+    [ "$signal" != 0 ] || exit $((status >> 8))
+    ulimit -c 0
+    trap - TERM INT HUP
+    kill -"$signal" $$
+    exit $((128 + signal)) ;;
+esac
+echo 'cidery: the connection to the machine broke off' >&2
+: >"$lost"
+exit 255
+`
+
+/** Words and environment as text of lines, in pieces: `CIDERY_ENV_0`, `CIDERY_ENV_1` … */
+export function packed(words: readonly string[], env: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  const items = [String(words.length), ...words, ...Object.entries(env).map(([name, value]) => `${name}=${value}`)]
+  const text = items.map((item) => item.replaceAll('%', '%25').replaceAll('\n', '%0A')).join('\n')
+  const pieces: Record<string, string> = {}
+  for (let start = 0, index = 0; start < text.length; index += 1) {
+    const end = start + pieceLength
+    // Never between the two halves of a character.
+    const cut = /[\uD800-\uDBFF]/.test(text.charAt(end - 1)) ? end - 1 : end
+    pieces[`CIDERY_ENV_${index}`] = text.slice(start, cut)
+    start = cut
+  }
+  return pieces
+}
+
+/** How to start a command inside a running machine. Neither its words nor its environment are in the words of a process of the host. */
+export function launchCommand(files: MachineFiles, command: SandboxCommand): LaunchCommand {
+  const token = randomBytes(12).toString('hex')
+  const words = command.tty === true ? ['/usr/bin/env', ...terminalWords(command)] : command.argv
+  const inside = ['/usr/bin/perl', '-e', enter, token, command.cwd ?? workDirectory].map((word) => shellQuoted(word)).join(' ')
+  return {
+    argv: ['/bin/sh', '-c', launch, 'cidery-enter', files.sshConfig, token, files.lost, inside],
+    env: { ...helperEnvironment, ...packed(words, command.env) },
+    cwd: '/',
+  }
+}
+
+/** What ssh needs to reach a machine by its port, and by nothing else. */
+export function sshConfig(files: MachineFiles): string {
+  return [
+    'Host guest',
+    '  User job',
+    `  IdentityFile ${files.key}`,
+    '  IdentitiesOnly yes',
+    `  ControlPath ${files.master}`,
+    // Whoever has no shared connection gets none: the machine's port takes one at a time.
+    '  ProxyCommand false',
+    `  UserKnownHostsFile ${files.knownHosts}`,
+    '  GlobalKnownHostsFile /dev/null',
+    '  HostKeyAlias guest',
+    '  StrictHostKeyChecking yes',
+    '  SendEnv CIDERY_ENV_*',
+    '  BatchMode yes',
+    '  RequestTTY no',
+    '  LogLevel ERROR',
+    '  ServerAliveInterval 30',
+    '  ServerAliveCountMax 10',
+    '',
+  ].join('\n')
+}
