@@ -61,18 +61,22 @@ export interface ControllerLoop {
   stop(): Promise<void>
 }
 
-/** Which spec the decider has, and under which epoch it got its world. */
+/** Which spec the decider has, and under which epoch it got its world; null: while another controller led. */
 interface SpecAt {
-  readonly epoch: number
+  readonly epoch: number | null
   readonly generation: number
 }
 
 const emptyPlan: Plan = { steps: [], waiting: [], nextAt: null }
+const nothingDone: CarriedOut = { done: 0, stale: 0, failed: 0 }
 /** Commits that come together are looked at together. */
 const gather: Milliseconds = 5
 const longestBackOff = 10 * second
 
-/** Observe, decide, act, record, again and again: woken by commits, at the moment that the plan names, and every few seconds in any case. */
+/**
+ * Observe, decide, act, record, again and again: woken by commits, at the moment that the plan names, and every few seconds in any case. A controller
+ * that follows observes and decides as well, so that it can say what the fleet waits for; it does not act.
+ */
 export function createControllerLoop(options: ControllerLoopOptions): ControllerLoop {
   const { recorder, decider, clock, log, lead } = options
   const atLeastEvery = options.atLeastEvery ?? 5 * second
@@ -82,26 +86,26 @@ export function createControllerLoop(options: ControllerLoopOptions): Controller
   let plan = emptyPlan
   let known: SpecAt | null = null
   let told: SpecAt | null = null
-  let listening: { readonly epoch: number; readonly since: Instant } | null = null
+  let listening: { readonly epoch: number | null; readonly since: Instant } | null = null
   let stopped = false
   let running: Promise<void> = Promise.resolve()
 
   /** Brings the decider's world and spec up to what is committed; from nothing when this controller just took the lead. */
-  async function observe(epoch: number): Promise<Spec> {
+  async function observe(epoch: number | null): Promise<Spec> {
     const { generation, spec } = await options.readSpec()
-    if (known?.epoch === epoch) {
+    if (known?.epoch === epoch && feed.isWhole()) {
       if (known.generation !== generation) await decider.setSpec(spec)
       const changes = await feed.take()
       if (changes.length > 0) decider.advance(changes)
     } else await loadWorld(epoch, spec)
     known = { epoch, generation }
     // The first spec of an epoch is no news: every host asks anew under a new epoch.
-    if (told?.epoch === epoch && told.generation !== generation) await options.specChanged(spec)
+    if (epoch !== null && told?.epoch === epoch && told.generation !== generation) await options.specChanged(spec)
     told = known
     return spec
   }
 
-  async function loadWorld(epoch: number, spec: Spec): Promise<void> {
+  async function loadWorld(epoch: number | null, spec: Spec): Promise<void> {
     // A pass that failed starts from the rows again, but this controller has listened all the while.
     if (listening?.epoch !== epoch) listening = { epoch, since: clock.now() }
     const all = await feed.all()
@@ -112,14 +116,10 @@ export function createControllerLoop(options: ControllerLoopOptions): Controller
   async function pass(): Promise<void> {
     const startedAt = clock.steady()
     const epoch = await lead.hold()
-    if (epoch === null) {
-      known = null
-      plan = emptyPlan
-      return
-    }
     const spec = await observe(epoch)
     plan = await decider.decide(clock.now())
-    const carried = await carryOut(plan, leaderEffects({ recorder, ids: options.ids, spec: () => spec }, epoch), log)
+    const carried =
+      epoch === null ? nothingDone : await carryOut(plan, leaderEffects({ recorder, ids: options.ids, spec: () => spec }, epoch), log)
     if (carried.failed > 0) await lead.check()
     const ms = clock.steady() - startedAt
     const at = clock.now()
@@ -156,9 +156,10 @@ export function createControllerLoop(options: ControllerLoopOptions): Controller
 
   async function wait(failuresInARow: number): Promise<void> {
     if (stopped) return
-    if (failuresInARow > 0) return wakeUp.pause(Math.min(longestBackOff, 100 * 2 ** Math.min(10, failuresInARow)))
+    if (failuresInARow > 0) return wakeUp.pause(Math.min(longestBackOff, lead.holdEvery(), 100 * 2 ** Math.min(10, failuresInARow)))
     const longest = Math.min(atLeastEvery, lead.holdEvery())
-    const untilNext = plan.nextAt === null ? longest : Math.max(0, plan.nextAt - clock.now())
+    // What is due and not done by those that follow would be due again at once.
+    const untilNext = plan.nextAt === null || !lead.leads() ? longest : Math.max(0, plan.nextAt - clock.now())
     await wakeUp.wait(Math.min(longest, untilNext))
     if (!stopped) await wakeUp.pause(gather)
   }

@@ -100,7 +100,7 @@ export async function openParts(options: ControllerOptions, undo: (() => Promise
     signer,
     instance,
     caFingerprint: certificates?.caFingerprint ?? null,
-    readiness: createReadiness({ store, clock, timers, instance, leads: core.lead.leads, loop: core.loop.status }),
+    readiness: createReadiness({ store, clock, timers, instance, loop: core.loop.status }),
   }
 }
 

@@ -9,11 +9,10 @@ export interface ReadinessOptions {
   readonly clock: Clock
   readonly timers: Timers
   readonly instance: string
-  readonly leads: () => boolean
   readonly loop: () => LoopStatus
 }
 
-/** A leader that has not passed for this long is stuck: it passes every five seconds with nothing to do. */
+/** A loop that has not passed for this long is stuck: it passes every five seconds with nothing to do, and every second to take the lead. */
 const passMaxAge: Milliseconds = 20 * second
 const storeDeadline: Milliseconds = 5 * second
 /** The check is public and writes: what it found holds for this long. */
@@ -30,7 +29,6 @@ export function createReadiness(options: ReadinessOptions): (signal: AbortSignal
   }
 
   function loopReasons(): readonly string[] {
-    if (!options.leads()) return []
     const { lastPassAt, problem } = options.loop()
     if (lastPassAt === null) return ['the loop has not passed yet']
     const age = clock.now() - lastPassAt

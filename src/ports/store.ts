@@ -7,7 +7,7 @@ export type Writer = Transaction<Tables>
 
 /**
  * Where state lives. Two drivers, one SQL: SQLite in the process, PostgreSQL for more than one controller.
- * A `write` that resolved is durable: it survives the death of every process. Writes of one controller run one after another, many in
+ * A `write` that resolved is durable: it survives the death of every process. Writes run one after another, those of one controller many in
  * one commit; a write that throws leaves nothing behind and does not disturb the others of its commit.
  */
 export interface Store {
@@ -20,6 +20,10 @@ export interface Store {
   now(): Promise<number>
   /** Calls back after a commit, by any controller, that may have changed something (a hint, never the truth). Returns how to stop. */
   onCommit(listener: () => void): () => void
+  /** Tells the other controllers on this store a short text (up to 4 KiB), when and only when this transaction commits. */
+  announce(tx: Writer, text: string): Promise<void>
+  /** Calls back with what other controllers announced, in order; with null when something may have been missed. Returns how to stop. */
+  onAnnounced(listener: (text: string | null) => void): () => void
   /** Finishes what was begun, refuses the rest, gives the lock back. */
   close(): Promise<void>
 }

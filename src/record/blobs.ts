@@ -1,7 +1,7 @@
 import type { Instant } from '../model/instant.ts'
 import type { JobSpec } from '../model/job.ts'
 import type { Reader, Writer } from '../ports/store.ts'
-import { chunks } from './commit.ts'
+import { chunks } from './chunks.ts'
 
 /** The bytes that a job starts from: its source and files. */
 export function digestsOfJob(spec: JobSpec): readonly string[] {

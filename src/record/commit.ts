@@ -1,7 +1,10 @@
+import { CideryError } from '../model/errors.ts'
 import type { Event } from '../model/event.ts'
 import type { Instant } from '../model/instant.ts'
 import type { Reader, Store, Writer } from '../ports/store.ts'
 import type { Clock } from '../ports/time.ts'
+import { chunks } from './chunks.ts'
+import { announceTouched, readAnnouncement, type Subject, type Touched } from './touched.ts'
 
 /** Who makes a change, and from which address; for the journal. */
 export interface Author {
@@ -11,14 +14,6 @@ export interface Author {
 
 /** What cidery does by itself. */
 export const system: Author = { actor: 'system', origin: null }
-
-export type Subject = 'job' | 'attempt' | 'host' | 'operation' | 'sandbox'
-
-/** Rows that a commit changed, and hosts that should look different from now on. A hint that is read again, never the truth itself. */
-export interface Touched {
-  readonly rows: ReadonlyMap<Subject, ReadonlySet<string>>
-  readonly desiredOf: ReadonlySet<string>
-}
 
 /** What came of a step: `stale` when what it was decided for has changed since, and nothing was done. */
 export type Applied = 'done' | 'stale'
@@ -44,10 +39,14 @@ export interface Recorder {
   read<T>(work: (db: Reader) => Promise<T>): Promise<T>
   /** `door` is another way into a write of the same store (a request's own, which remembers its answer by idempotency key). */
   write<T>(author: Author, work: (tx: RecordTx) => Promise<T>, door?: WriteDoor): Promise<T>
-  /** Calls back after each commit of this process that touched something. Returns how to stop. */
+  /** Calls back after each commit, by any controller, that touched something, and after one of which nobody knows whether it happened. Returns how to stop. */
   onTouched(listener: (touched: Touched) => void): () => void
-  /** Says that rows changed by other hands (another controller, an older release): they are read again. */
-  touch(of: Subject, ids: readonly string[]): void
+  /** Calls back with the hosts that another controller heard of. Returns how to stop. */
+  onHeardOf(listener: (hostIds: readonly string[]) => void): () => void
+  /** Says that rows changed by other hands: every controller reads them again. */
+  touch(of: Subject, ids: readonly string[]): Promise<void>
+  /** No more word of other controllers. */
+  close(): void
 }
 
 export type WriteDoor = <T>(work: (db: Writer) => Promise<T>) => Promise<T>
@@ -67,38 +66,68 @@ interface Draft extends RecordTx {
 
 /** Makes the one door through which rows of jobs, attempts, hosts, operations and sandboxes change. */
 export function createRecorder(options: RecorderOptions): Recorder {
+  const { store } = options
   const listeners = new Set<(touched: Touched) => void>()
+  const heardOf = new Set<(hostIds: readonly string[]) => void>()
   const tell = (touched: Touched): void => {
     for (const listener of listeners) listener(touched)
   }
 
-  async function write<T>(
-    author: Author,
-    work: (tx: RecordTx) => Promise<T>,
-    door: WriteDoor = (run) => options.store.write(run),
-  ): Promise<T> {
+  async function write<T>(author: Author, work: (tx: RecordTx) => Promise<T>, door: WriteDoor = (run) => store.write(run)): Promise<T> {
     let last: Draft | undefined
-    const result = await door(async (db) => {
-      const draft = startDraft(db, author, options.clock.now())
-      last = draft
-      const value = await work(draft)
-      await raiseDesired(draft)
-      if (draft.events.length > 0) await options.append(db, draft.events)
-      return value
-    })
-    if (last !== undefined && (last.rows.size > 0 || last.desired.size > 0)) tell({ rows: last.rows, desiredOf: last.desired })
-    return result
+    const tellOfLast = (): void => {
+      if (last !== undefined && (last.rows.size > 0 || last.desired.size > 0)) tell(touchedBy(last))
+    }
+    try {
+      const result = await door(async (db) => {
+        const draft = startDraft(db, author, options.clock.now())
+        last = draft
+        const value = await work(draft)
+        await raiseDesired(draft)
+        if (draft.events.length > 0) await options.append(db, draft.events)
+        await announceTouched(store, db, touchedBy(draft))
+        return value
+      })
+      tellOfLast()
+      return result
+    } catch (error) {
+      // The connection may have been cut in the middle of the commit: whether it happened says a look at the rows.
+      if (error instanceof CideryError && error.code === 'UNAVAILABLE') tellOfLast()
+      throw error
+    }
   }
 
+  function hear(text: string | null): void {
+    const announced = text === null ? null : readAnnouncement(text)
+    if (announced === null) return tell({ rows: new Map(), desiredOf: new Set(), everything: true })
+    const { rows, desiredOf } = announced
+    if (announced.heardOf.length > 0) for (const listener of heardOf) listener(announced.heardOf)
+    if (rows.size > 0 || desiredOf.size > 0) tell({ rows, desiredOf, everything: false })
+  }
+  const close = store.onAnnounced(hear)
+
   return {
-    read: (work) => options.store.read(work),
+    read: (work) => store.read(work),
     write,
     onTouched(listener) {
       listeners.add(listener)
       return () => void listeners.delete(listener)
     },
-    touch: (of, ids) => tell({ rows: new Map([[of, new Set(ids)]]), desiredOf: new Set() }),
+    onHeardOf(listener) {
+      heardOf.add(listener)
+      return () => void heardOf.delete(listener)
+    },
+    async touch(of, ids) {
+      const touched = { rows: new Map([[of, new Set(ids)]]), desiredOf: new Set<string>(), everything: false }
+      tell(touched)
+      await store.write((tx) => announceTouched(store, tx, touched))
+    },
+    close,
   }
+}
+
+function touchedBy(draft: Draft): Touched {
+  return { rows: draft.rows, desiredOf: draft.desired, everything: false }
 }
 
 function startDraft(db: Writer, author: Author, now: Instant): Draft {
@@ -137,9 +166,4 @@ async function raiseDesired(draft: Draft): Promise<void> {
       .execute()
   }
   for (const id of ids) draft.touch('host', id)
-}
-
-/** Cuts a list into parts that fit the number of parameters that every database takes. */
-export function* chunks<T>(items: readonly T[], size: number): Generator<T[]> {
-  for (let start = 0; start < items.length; start += size) yield items.slice(start, start + size)
 }

@@ -1,7 +1,8 @@
 import type { Change } from '../model/world.ts'
 import type { Reader } from '../ports/store.ts'
-import { chunks, type Subject } from './commit.ts'
+import { chunks } from './chunks.ts'
 import { attemptOf, hostOf, jobOf, operationOf, sandboxOf } from './rows.ts'
+import type { Subject } from './touched.ts'
 
 /** Every row that deciding looks at, each kind in a total order: what a fresh leader starts from. */
 export async function readAllChanges(db: Reader): Promise<readonly Change[]> {

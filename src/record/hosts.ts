@@ -4,7 +4,8 @@ import { hostCan, hostTransitions, type Host, type HostFacts, type HostState, ty
 import type { Instant } from '../model/instant.ts'
 import type { Attempt, Outcome } from '../model/job.ts'
 import type { Reader, Writer } from '../ports/store.ts'
-import { chunks, type RecordTx } from './commit.ts'
+import { chunks } from './chunks.ts'
+import type { RecordTx } from './commit.ts'
 import { pageOfRows, readCursor, type Page, type PageRequest } from './pages.ts'
 import { hostDoc, hostOf, type HostRow } from './rows.ts'
 import { forgetSandboxesOf } from './sandboxes.ts'
@@ -279,12 +280,15 @@ export async function recordLastSeen(db: Writer, seen: ReadonlyMap<string, Insta
       .updateTable('hosts')
       .set({ last_seen_at: sql<number>`case id ${cases} else last_seen_at end` })
       .where('id', 'in', ids)
+      // Another controller may have heard of it later and written that first.
+      .where(sql<boolean>`coalesce(last_seen_at, 0) < (case id ${cases} else 0 end)`)
       .execute()
     await db
       .updateTable('attempts')
       .set({ receipt_at: sql<number>`case host_id ${cases} else receipt_at end` })
       .where('host_id', 'in', ids)
       .where('ended_at', 'is', null)
+      .where(sql<boolean>`receipt_at < (case host_id ${cases} else 0 end)`)
       .execute()
   }
 }

@@ -6,7 +6,8 @@ import type { EngineName } from '../model/job.ts'
 import { sandboxCan, type Sandbox, type SandboxState } from '../model/sandbox.ts'
 import type { SandboxReport } from '../model/sync.ts'
 import type { Reader } from '../ports/store.ts'
-import { chunks, type Applied, type RecordTx } from './commit.ts'
+import { chunks } from './chunks.ts'
+import type { Applied, RecordTx } from './commit.ts'
 import { sandboxOf, sandboxRow } from './rows.ts'
 
 const gone: readonly SandboxState[] = ['gone']

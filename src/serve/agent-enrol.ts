@@ -21,7 +21,7 @@ const EnrolAnswer = z.strictObject({ hostId: z.string(), name: z.string(), pool:
 const triesPerMinute = 10
 
 /** `POST /agent/enrol`: a machine with an enrolment token becomes a host with a key of its own. `joined` is told of each new host, after it is stored. */
-export function agentEnrolRoutes(ports: ServePorts, joined: (hostId: HostId) => void): readonly Route[] {
+export function agentEnrolRoutes(ports: ServePorts, joined: (hostId: HostId) => Promise<void>): readonly Route[] {
   const refusedTries = createTryLimit({ clock: ports.clock, tries: triesPerMinute, windowMs: 60_000 })
   return [
     route({
@@ -42,7 +42,7 @@ export function agentEnrolRoutes(ports: ServePorts, joined: (hostId: HostId) => 
         checkProtocol(body.protocol)
         try {
           const { answer, isNew } = await enrol(ports, context, body)
-          if (isNew) joined(answer.hostId)
+          if (isNew) await joined(answer.hostId)
           return answer
         } catch (error) {
           if (error instanceof CideryError && error.code === 'UNAUTHENTICATED') {

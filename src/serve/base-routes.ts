@@ -29,7 +29,7 @@ export interface BaseRoutesOptions {
   readonly verifyJournal: () => Promise<z.infer<typeof AuditVerifyView>>
   readonly readiness: (signal: AbortSignal) => Promise<Readiness>
   /** A host joined; its row is stored. */
-  readonly joined: (hostId: HostId) => void
+  readonly joined: (hostId: HostId) => Promise<void>
   /** How hosts and people reach this controller. */
   readonly url: () => string
   readonly secure: boolean

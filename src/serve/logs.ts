@@ -104,8 +104,8 @@ async function findAttempt(
 async function untilTouched(services: Services, wait: { readonly signal: AbortSignal; readonly ms: number }): Promise<void> {
   await new Promise<void>((resolve) => {
     const timer = services.timers.after(wait.ms, leave)
-    const stop = services.recorder.onTouched(({ rows }) => {
-      if (rows.has('attempt') || rows.has('job')) leave()
+    const stop = services.recorder.onTouched(({ rows, everything }) => {
+      if (everything || rows.has('attempt') || rows.has('job')) leave()
     })
     function leave(): void {
       timer.cancel()

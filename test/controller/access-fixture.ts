@@ -115,7 +115,7 @@ export async function fixture(options: FixtureOptions = {}): Promise<Fixture> {
     }),
     verifyJournal: async () => verifyJournal(store, { signer }),
     readiness: options.readiness ?? (async () => ({ ready: true, reasons: [] })),
-    joined: (id) => void joined.push(id),
+    joined: async (id) => void joined.push(id),
     url: () => 'https://ci.example:7411',
     secure: certificates !== null,
     loopbackOnly: true,

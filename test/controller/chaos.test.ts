@@ -92,7 +92,6 @@ describe('readiness', () => {
       clock: fleet.time.clock,
       timers: fleet.time.timers,
       instance: 'ctl',
-      leads: fleet.core.lead.leads,
       loop: fleet.core.loop.status,
     })
     const signal = new AbortController().signal
@@ -123,7 +122,6 @@ describe('readiness', () => {
       clock: time.clock,
       timers: time.timers,
       instance: 'ctl',
-      leads: () => true,
       loop: () => ({ ...good, lastPassAt: time.clock.now() }),
     })
     const signal = new AbortController().signal

@@ -253,7 +253,7 @@ describe('sync', () => {
       log: fleet.log,
       lastSeen: fleet.core.lastSeen,
       maxParked: 1,
-      epoch: () => 1,
+      epoch: async () => 1,
       spec: fleet.core.services.spec,
       settings: () => ({}) as never,
       streams: () => [],

@@ -145,7 +145,7 @@ export async function startFleet(options: FleetOptions = {}): Promise<Fleet> {
         })
         .execute(),
     )
-    core.recorder.touch('host', [id])
+    await core.recorder.touch('host', [id])
     return id
   }
 

@@ -1,6 +1,7 @@
 import type { Change } from '../../model/world.ts'
-import type { Recorder, Subject, Touched } from '../../record/commit.ts'
+import type { Recorder } from '../../record/commit.ts'
 import { readAllChanges, readChanges } from '../../record/feed.ts'
+import type { Subject, Touched } from '../../record/touched.ts'
 import type { LastSeen } from './last-seen.ts'
 
 /**
@@ -8,6 +9,8 @@ import type { LastSeen } from './last-seen.ts'
  * one snapshot, so that neither the order of the notices nor one that comes twice can make the world differ from the rows.
  */
 export interface ChangeFeed {
+  /** False when changes may have been missed: only `all` tells everything then. */
+  isWhole(): boolean
   /** Every row that deciding looks at. Forgets what was noticed before: it is part of what is read. */
   all(): Promise<readonly Change[]>
   /** What changed since the last call. When it throws, nothing is forgotten. */
@@ -17,8 +20,10 @@ export interface ChangeFeed {
 
 export function createChangeFeed(recorder: Recorder, lastSeen: LastSeen, noticed: () => void): ChangeFeed {
   let touched = new Map<Subject, Set<string>>()
-  const stop = recorder.onTouched(({ rows }: Touched) => {
+  let whole = true
+  const stop = recorder.onTouched(({ rows, everything }: Touched) => {
     merge(touched, rows)
+    if (everything) whole = false
     noticed()
   })
 
@@ -38,7 +43,9 @@ export function createChangeFeed(recorder: Recorder, lastSeen: LastSeen, noticed
   }
 
   return {
+    isWhole: () => whole,
     all() {
+      whole = true
       return read(() => recorder.read(readAllChanges), swap())
     },
     take() {

@@ -18,7 +18,7 @@ import type { Clock, Timers } from '../../ports/time.ts'
 import { createRecorder, system, type Recorder } from '../../record/commit.ts'
 import { desireOfAllHosts } from '../../record/hosts.ts'
 import { appendEvents } from '../../record/journal.ts'
-import { requireEpoch } from '../../record/lead.ts'
+import { readLead, requireEpoch } from '../../record/lead.ts'
 import { removeOld } from '../../record/retention.ts'
 import { cutJournal, readNewestCheckpoint, sealEvents } from '../../record/seal.ts'
 import { readSpec, readSpecGeneration } from '../../record/specs.ts'
@@ -74,6 +74,7 @@ export interface ControllerCore {
 }
 
 const flushEvery: Milliseconds = 10 * second
+const shareEvery: Milliseconds = second
 const sealEvery: Milliseconds = second / 2
 const retentionEvery: Milliseconds = hour
 
@@ -85,7 +86,7 @@ interface CurrentSpec {
 export async function createControllerCore(ports: CorePorts, options: CoreOptions): Promise<ControllerCore> {
   const { store, clock, timers, log } = ports
   const recorder = createRecorder({ store, clock, append: (db, events) => appendEvents(db, lead.epoch(), events) })
-  const lastSeen = createLastSeen(recorder)
+  const lastSeen = createLastSeen({ recorder, store, clock })
   const logs: LogHub = createLogHub(timers)
   const streams = createStreamBroker(timers)
   let current: CurrentSpec = await loadSpec()
@@ -120,7 +121,8 @@ export async function createControllerCore(ports: CorePorts, options: CoreOption
     timers,
     log,
     lastSeen,
-    epoch: lead.epoch,
+    // Nobody else can have taken the lead of a locked state directory.
+    epoch: async (db) => (options.alone ? lead.epoch() : ((await readLead(db))?.epoch ?? lead.epoch())),
     spec: () => current.spec,
     settings: (host) => settingsFor(current.spec, host),
     streams: streams.wantedOf,
@@ -144,7 +146,10 @@ export async function createControllerCore(ports: CorePorts, options: CoreOption
   })
 
   async function seal(): Promise<void> {
-    if (!lead.leads()) return
+    if (!lead.leads()) {
+      checkpoint = await store.read(readNewestCheckpoint)
+      return
+    }
     const epoch = lead.epoch()
     for (let more = true; more;) {
       if (!(await store.read(hasUnsealed))) return
@@ -185,6 +190,7 @@ export async function createControllerCore(ports: CorePorts, options: CoreOption
   const plannedChores: readonly Chore[] = [
     { name: 'writing when hosts were last seen', every: flushEvery, run: lastSeen.flush },
     { name: 'sealing the journal', every: sealEvery, run: seal },
+    ...(options.alone ? [] : [{ name: 'telling other controllers of hosts', every: shareEvery, run: lastSeen.share }]),
     { name: 'removing old records', every: retentionEvery, run: keepWithinRetention },
   ]
 
@@ -229,6 +235,8 @@ export async function createControllerCore(ports: CorePorts, options: CoreOption
       streams.close()
       await loop.stop()
       await Promise.all(chores.map((chore) => chore.stop()))
+      lastSeen.close()
+      recorder.close()
       await lastSeen.flush()
       try {
         await seal()

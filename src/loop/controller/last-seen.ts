@@ -1,7 +1,10 @@
 import type { Instant } from '../../model/instant.ts'
 import type { Change } from '../../model/world.ts'
+import type { Store } from '../../ports/store.ts'
+import type { Clock } from '../../ports/time.ts'
 import { system, type Recorder } from '../../record/commit.ts'
 import { recordLastSeen } from '../../record/hosts.ts'
+import { announceHeard } from '../../record/touched.ts'
 
 /** Last receipts per host: kept in memory, since a sync that brings no news is no event, and written in one batch now and then. */
 export interface LastSeen {
@@ -12,12 +15,29 @@ export interface LastSeen {
   changes(): readonly Change[]
   /** Writes what was noted since the last flush; what fails to be written stays to be written. */
   flush(): Promise<void>
+  /** Tells the other controllers of whom this one heard since the last call. A word that gets lost is made up for by the next sync. */
+  share(): Promise<void>
+  close(): void
 }
 
-export function createLastSeen(recorder: Recorder): LastSeen {
+export interface LastSeenPorts {
+  readonly recorder: Recorder
+  readonly store: Store
+  readonly clock: Clock
+}
+
+export function createLastSeen({ recorder, store, clock }: LastSeenPorts): LastSeen {
   const seen = new Map<string, Instant>()
   const unwritten = new Set<string>()
   const untold = new Set<string>()
+  const unshared = new Set<string>()
+  // The moment is when the word came, by this clock: those of other controllers may be wrong.
+  const close = recorder.onHeardOf((hostIds) => {
+    for (const id of hostIds) {
+      seen.set(id, clock.now())
+      untold.add(id)
+    }
+  })
 
   async function flush(): Promise<void> {
     if (unwritten.size === 0) return
@@ -38,6 +58,7 @@ export function createLastSeen(recorder: Recorder): LastSeen {
       seen.set(hostId, at)
       unwritten.add(hostId)
       untold.add(hostId)
+      unshared.add(hostId)
     },
     get: (hostId) => seen.get(hostId),
     changes() {
@@ -46,5 +67,11 @@ export function createLastSeen(recorder: Recorder): LastSeen {
       return ids.map((id): Change => ({ of: 'lastSeen', id, at: seen.get(id) ?? 0 }))
     },
     flush,
+    async share() {
+      const ids = [...unshared]
+      unshared.clear()
+      await announceHeard(store, ids)
+    },
+    close,
   }
 }

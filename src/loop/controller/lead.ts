@@ -44,11 +44,12 @@ export function createLead(options: LeadOptions): Lead {
 
   async function take(): Promise<number | null> {
     const now = await store.now()
+    const current = await store.read(readLead)
+    epoch = current?.epoch ?? epoch
+    // Looked at before it is asked for: those that follow would write every second otherwise.
+    if (current !== null && current.holder !== holder && current.expiresAt > now && !options.alone) return null
     const lead = await store.write((tx) => takeLead(tx, { holder, now, ttl, alone: options.alone }))
-    if (lead === null) {
-      epoch = (await store.read(readLead))?.epoch ?? epoch
-      return null
-    }
+    if (lead === null) return null
     epoch = lead.epoch
     leads = true
     renewedAt = clock.steady()

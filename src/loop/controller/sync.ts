@@ -5,6 +5,7 @@ import type { Spec } from '../../model/spec.ts'
 import { syncProtocol, type AgentSettings, type DesiredStream, type SyncRequest, type SyncResponse } from '../../model/sync.ts'
 import { bringsNews, factsTakenAt, isOtherInstance } from '../../observe/host-report.ts'
 import type { Log } from '../../ports/log.ts'
+import type { Reader } from '../../ports/store.ts'
 import type { Clock, Timers } from '../../ports/time.ts'
 import type { Recorder } from '../../record/commit.ts'
 import { readDesired } from '../../record/desired.ts'
@@ -30,8 +31,8 @@ export interface SyncHandlerOptions {
   readonly timers: Timers
   readonly log: Log
   readonly lastSeen: LastSeen
-  /** Epoch of the lead as this controller knows it. */
-  readonly epoch: () => number
+  /** Epoch of the lead, read with the rest: agents refuse a lower one than they obeyed. */
+  readonly epoch: (db: Reader) => Promise<number>
   readonly spec: () => Spec
   readonly settings: (host: Host) => AgentSettings
   readonly streams: (hostId: string) => readonly DesiredStream[]
@@ -67,7 +68,7 @@ export function createSyncHandler(options: SyncHandlerOptions): SyncHandler {
   const parking = createParking(options.timers)
   const sessions = new Map<string, Session>()
   const maxParked = options.maxParked ?? 20_000
-  const stopListening = recorder.onTouched(({ desiredOf }) => parking.call(desiredOf))
+  const stopListening = recorder.onTouched(({ desiredOf, everything }) => (everything ? parking.callAll() : parking.call(desiredOf)))
   let closed = false
 
   async function handle(caller: SyncCaller, request: SyncRequest): Promise<SyncResponse> {
@@ -168,7 +169,7 @@ export function createSyncHandler(options: SyncHandlerOptions): SyncHandler {
       const row = await findHostRow(db, hostId)
       if (row === undefined || row.state === 'retired') throw retired()
       const host = hostOf(row)
-      const epoch = options.epoch()
+      const epoch = await options.epoch(db)
       const moved = request.seen.epoch !== epoch || request.seen.generation < host.desiredGeneration
       const rows = moved ? await readDesired(db, host) : null
       const wantsProof = (await liveOperationsOfHosts(db, [hostId])).some(

@@ -124,14 +124,21 @@ export class PostgresConnection {
   }
 }
 
-/** Connects for good; the caller ends the client. Sessions sync their commits to the disk whatever the server's default is. */
+/**
+ * Commits wait for the disk whatever the server's default is. A machine that vanished without a word is found out within some seconds: until then
+ * its session holds its locks, and the other controllers wait.
+ */
+const sessionSettings =
+  'set synchronous_commit = on; set tcp_keepalives_idle = 3; set tcp_keepalives_interval = 1; set tcp_keepalives_count = 3'
+
+/** Connects for good; the caller ends the client. */
 export async function connect(address: PostgresAddress, limits: StoreLimits): Promise<pg.Client> {
   const client = new pg.Client(clientConfig(address, limits))
   // Without a listener a cut connection would end the process; who uses the client learns of it by its next statement.
   client.on('error', () => {})
   try {
     await client.connect()
-    await client.query('set synchronous_commit = on')
+    await client.query(sessionSettings)
     return client
   } catch (error) {
     await client.end().catch(() => {

@@ -8,17 +8,24 @@ export interface PostgresListenerOptions {
   readonly address: PostgresAddress
   readonly limits: StoreLimits
   readonly timers: Timers
-  readonly channel: string
+  readonly channels: { readonly commits: string; readonly announcements: string }
   /** Own notifications carry this word: the store tells of its own commits itself. */
   readonly instance: string
   /** Reads a number that goes up with every transaction that changed something. */
   readonly position: () => Promise<string>
   readonly heard: () => void
+  /** Told what others announced; null: announcements may have been missed. */
+  readonly announced: (text: string | null) => void
 }
 
 const pollInterval = 2 * second
+/** A connection that does not answer within this is taken for cut, whatever the kernel thinks of it. */
+const answerLimit = 5 * second
 
-/** Hears of the commits of other controllers: by NOTIFY at once, and by a look every 2 s when a notification was lost. */
+/**
+ * Hears of the commits of other controllers: by NOTIFY at once, and by a look every 2 s when a notification was lost. A session is told every
+ * announcement while it lives, and its answer to a question comes after all of them: so only a session that ended can have missed one.
+ */
 export class PostgresListener {
   readonly #options: PostgresListenerOptions
   #client: pg.Client | undefined
@@ -53,6 +60,7 @@ export class PostgresListener {
   }
 
   async #poll(): Promise<void> {
+    await this.#requireAnswer()
     if (this.#client === undefined) await this.#listen()
     try {
       const position = await this.#options.position()
@@ -63,13 +71,30 @@ export class PostgresListener {
     }
   }
 
+  async #requireAnswer(): Promise<void> {
+    const client = this.#client
+    if (client === undefined) return
+    const { promise, reject } = Promise.withResolvers<never>()
+    const timer = this.#options.timers.after(answerLimit, () => reject(new Error('the database does not answer')))
+    try {
+      await Promise.race([client.query('select 1'), promise])
+    } catch {
+      if (this.#client === client) this.#client = undefined
+      void client.end().catch(() => {
+        // Cut already.
+      })
+    } finally {
+      timer.cancel()
+    }
+  }
+
   async #listen(): Promise<void> {
     if (this.#connecting || this.#closed) return
     this.#connecting = true
     try {
       const client = await connect(this.#options.address, this.#options.limits)
       client.on('notification', (message) => {
-        if (message.payload !== this.#options.instance) this.#options.heard()
+        this.#take(message.channel, message.payload ?? '')
       })
       client.on('error', () => {
         if (this.#client === client) this.#client = undefined
@@ -77,13 +102,25 @@ export class PostgresListener {
       client.on('end', () => {
         if (this.#client === client) this.#client = undefined
       })
-      await client.query(`listen ${this.#options.channel}`)
-      if (this.#closed) await client.end()
-      else this.#client = client
+      const { commits, announcements } = this.#options.channels
+      await client.query(`listen ${commits}; listen ${announcements}`)
+      if (this.#closed) return await client.end()
+      this.#client = client
+      this.#options.heard()
+      this.#options.announced(null)
     } catch {
       // Tried again with the next poll, which is the net meanwhile.
     } finally {
       this.#connecting = false
     }
+  }
+
+  #take(channel: string, payload: string): void {
+    const { channels, instance, heard, announced } = this.#options
+    const space = payload.indexOf(' ')
+    const from = space === -1 ? payload : payload.slice(0, space)
+    if (from === instance) return
+    if (channel === channels.announcements) announced(payload.slice(space + 1))
+    else heard()
   }
 }

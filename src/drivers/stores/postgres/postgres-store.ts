@@ -24,7 +24,7 @@ export interface PostgresStoreOptions {
   readonly limits?: Partial<StoreLimits>
 }
 
-const channel = 'cidery_commit'
+const channels = { commits: 'cidery_commit', announcements: 'cidery_announce' } as const
 const closeLimit = 5 * second
 /** Any number that no other program takes: `cidery` in ASCII. */
 const migrationLock = 0x636964657279
@@ -44,9 +44,10 @@ export async function createPostgresStore(options: PostgresStoreOptions): Promis
   const address: PostgresAddress = { url: options.url, applicationName: 'cidery' }
   const workLimit = { timers: options.timers, ms: limits.workMs }
   const readers = new PostgresReaders({ address, limits, workLimit })
-  const writer = new PostgresWriter({ address, limits, workLimit, channel, instance })
+  const writer = new PostgresWriter({ address, limits, workLimit, channel: channels.commits, instance })
   const nesting = new Nesting()
   const listeners = new Listeners()
+  const announced = new Listeners<[text: string | null]>()
   const turn = new Turn()
   const commits = new GroupCommit({
     begin: () => writer.begin(),
@@ -63,10 +64,11 @@ export async function createPostgresStore(options: PostgresStoreOptions): Promis
     address,
     limits,
     timers: options.timers,
-    channel,
+    channels,
     instance,
     position: () => readers.read(readPosition),
     heard: () => listeners.call(),
+    announced: (text) => announced.call(text),
   })
   let closing: Promise<void> | undefined
 
@@ -96,6 +98,10 @@ export async function createPostgresStore(options: PostgresStoreOptions): Promis
       return readers.read(readClock)
     },
     onCommit: (heard) => listeners.add(heard),
+    async announce(tx, text) {
+      await sql`select pg_notify(${channels.announcements}, ${`${instance} ${text}`})`.execute(tx)
+    },
+    onAnnounced: (heard) => announced.add(heard),
     async exclusively<T>(work: (tx: Writer) => Promise<T>) {
       refuseClosed()
       return runExclusively(nesting.guard(work))
@@ -123,7 +129,7 @@ export async function createPostgresStore(options: PostgresStoreOptions): Promis
       await connection.query('select pg_advisory_lock($1)', [migrationLock])
       await connection.exec('begin isolation level serializable')
       const value = await new Surface('postgres', executeOn(connection)).run(work, { ...workLimit, ms: limits.workMs * exclusiveFactor })
-      await connection.exec(`select pg_notify('${channel}', '${instance}'); commit`)
+      await connection.exec(`select pg_notify('${channels.commits}', '${instance}'); commit`)
       listeners.call()
       return value
     } finally {

