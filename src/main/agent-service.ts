@@ -3,7 +3,7 @@ import { homedir } from 'node:os'
 import { isAbsolute, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { createHttpLink } from '../drivers/links/http/controller-link.ts'
-import { controllerUrl } from '../drivers/links/http/trust.ts'
+import { controllerUrls } from '../drivers/links/http/trust.ts'
 import { createKernelLock } from '../drivers/locks/kernel-lock.ts'
 import { serviceManagers } from '../drivers/services/registry.ts'
 import { CideryError } from '../model/errors.ts'
@@ -216,11 +216,12 @@ async function controllerCheck(stateDir: string): Promise<AgentCheck> {
   )
   if (identity === null) return failed(name, 'this host has no identity', 'cidery host add')
   const target = { url: identity.controllerUrl, caFingerprint: identity.caFingerprint }
-  const url = controllerUrl({ ...target, allowPlainHttp: true })
+  const urls = controllerUrls({ ...target, allowPlainHttp: true })
+  const shown = urls.map(({ origin }) => origin).join(', ')
   const link = createHttpLink({ ...target, allowPlainHttp: true, key: () => identity.key })
   try {
-    if (await link.health(5000)) return passed(name, `${url.origin}${url.protocol === 'https:' ? ' over TLS' : ''}`)
-    return failed(name, `${url.origin} does not answer`, `curl -v ${new URL('/healthz', url).href}`)
+    if (await link.health(5000)) return passed(name, `${shown}${urls[0].protocol === 'https:' ? ' over TLS' : ''}`)
+    return failed(name, `${shown} does not answer`, `curl -v ${new URL('/healthz', urls[0]).href}`)
   } finally {
     link.close()
   }

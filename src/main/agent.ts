@@ -9,7 +9,7 @@ import { machineArch } from '../drivers/host-probes/machine.ts'
 import { hostProbes } from '../drivers/host-probes/registry.ts'
 import { openFolderJournal } from '../drivers/journals/folder/folder-journal.ts'
 import { createHttpLink, type HttpLink } from '../drivers/links/http/controller-link.ts'
-import { controllerUrl } from '../drivers/links/http/trust.ts'
+import { controllerUrls } from '../drivers/links/http/trust.ts'
 import { createKernelLock } from '../drivers/locks/kernel-lock.ts'
 import { gitMirrors } from '../drivers/mirrors/git/git-mirrors.ts'
 import { LocalProcesses } from '../drivers/processes/local-processes.ts'
@@ -36,7 +36,7 @@ export interface RunAgentOptions {
   readonly stateDir: string
   readonly version: string
   readonly log: Log
-  /** The controller; null: the one that this host enrolled with. */
+  /** The controller, or several with commas between; null: those that this host enrolled with. */
   readonly controllerUrl: string | null
   /** SHA-256 of the controller's CA; null on loopback, or for a certificate that the system trusts. */
   readonly caFingerprint: string | null
@@ -213,7 +213,7 @@ async function controllerOf(options: RunAgentOptions, journal: AgentJournal): Pr
     })
   }
   const target = { url, caFingerprint: options.caFingerprint ?? stored?.caFingerprint ?? null }
-  controllerUrl({ ...target, allowPlainHttp: options.allowPlainHttp ?? false })
+  controllerUrls({ ...target, allowPlainHttp: options.allowPlainHttp ?? false })
   return target
 }
 
@@ -256,19 +256,21 @@ async function startLoop(options: RunAgentOptions, { ports, keyring, target }: S
   const enrolment = options.enrolmentToken === null ? null : { token: options.enrolmentToken, controllerUrl: url, caFingerprint, ...names }
   await enrol(ports, keyring, { enrolment, signal: options.signal ?? new AbortController().signal })
   await followMove(ports.journal, keyring, target)
-  const { hostname: controllerHost, port, protocol } = new URL(url)
-  const controllerPort = port === '' ? (protocol === 'https:' ? '443' : '80') : port
   return startAgentLoop(ports, {
     agentVersion: options.version,
     bootId: await ports.probe.bootId(),
     instanceId: Buffer.from(ports.random.bytes(12)).toString('base64url'),
     os,
     keyring,
-    blockedAddresses: [`${controllerHost}:${controllerPort}`, ...(options.blockedAddresses ?? [])],
+    blockedAddresses: [...controllerUrls({ url, caFingerprint, allowPlainHttp: true }).map(addressOf), ...(options.blockedAddresses ?? [])],
     rebootCommand: options.allowReboot === true ? rebootCommands[os] : null,
     hostEnvironment: { PATH: process.env['PATH'] ?? '/usr/bin:/bin', HOME: homedir(), LANG: process.env['LANG'] ?? 'C.UTF-8' },
     bootProbes: options.bootProbes ?? true,
   })
+}
+
+function addressOf({ hostname: host, port, protocol }: URL): string {
+  return `${host}:${port === '' ? (protocol === 'https:' ? '443' : '80') : port}`
 }
 
 /** A controller that moved to another URL keeps its hosts: the new one is remembered. */

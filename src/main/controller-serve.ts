@@ -66,7 +66,7 @@ export async function serve(options: ControllerOptions, parts: Parts, startedAt:
       }),
     ],
     rootRoutes: base.rootRoutes,
-    sockets: streamSockets(core.streams),
+    sockets: streamSockets(core.services, core.streams),
     version: options.version,
     tls: current === undefined ? null : { chain: current.chain, key: current.key },
     insecureHttp: options.insecureHttp ?? false,

@@ -23,6 +23,16 @@ export interface Sandbox {
   readonly lastUsedAt: Instant
   readonly warnedAt: Instant | null
   readonly generation: number
+  /** Shells and commands that people opened and the host has not connected to yet. */
+  readonly wantedStreams?: readonly WantedStream[]
+}
+
+export interface WantedStream {
+  readonly id: string
+  readonly command: readonly string[]
+  readonly tty: boolean
+  /** The person does not wait longer for the host. */
+  readonly until: Instant
 }
 
 export const sandboxCan = {

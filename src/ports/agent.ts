@@ -77,6 +77,7 @@ export interface AgentJournal {
 export interface AgentIdentity {
   readonly hostId: string
   readonly name: string
+  /** URLs with commas between when there are several controllers. */
   readonly controllerUrl: string
   /** SHA-256 (hex) of the controller's CA certificate (DER); null on loopback. */
   readonly caFingerprint: string | null

@@ -1,7 +1,9 @@
 import type { Host } from '../model/host.ts'
+import type { Instant } from '../model/instant.ts'
 import type { Attempt, Job } from '../model/job.ts'
 import type { Operation } from '../model/operation.ts'
-import type { DesiredAttempt, DesiredOperation } from '../model/sync.ts'
+import type { Sandbox } from '../model/sandbox.ts'
+import type { DesiredAttempt, DesiredOperation, DesiredStream } from '../model/sync.ts'
 import type { Reader } from '../ports/store.ts'
 import { liveAttemptsOfHosts } from './attempts.ts'
 import { findJob } from './jobs.ts'
@@ -13,13 +15,14 @@ export interface DesiredRows {
   readonly attempts: readonly DesiredAttempt[]
   readonly operations: readonly DesiredOperation[]
   readonly sandboxes: readonly string[]
+  readonly streams: readonly DesiredStream[]
 }
 
 /**
  * Reads what a host should look like. An attempt that is not listed is one that the host shall end if it still runs there. One that was made for an
  * earlier boot of the host is left out: that boot may have begun it, so it never begins again.
  */
-export async function readDesired(db: Reader, host: Host): Promise<DesiredRows> {
+export async function readDesired(db: Reader, host: Host, now: Instant): Promise<DesiredRows> {
   const attempts: DesiredAttempt[] = []
   for (const attempt of await liveAttemptsOfHosts(db, [host.id])) {
     if (attempt.hostBootId !== host.bootId) continue
@@ -32,7 +35,13 @@ export async function readDesired(db: Reader, host: Host): Promise<DesiredRows> 
     attempts,
     operations: operations.filter(({ state }) => state !== 'PENDING').map(desiredOperation),
     sandboxes: sandboxes.filter(({ state }) => state !== 'removing').map(({ id }) => id),
+    streams: sandboxes.flatMap((sandbox) => streamsOf(sandbox, now)),
   }
+}
+
+function streamsOf(sandbox: Sandbox, now: Instant): readonly DesiredStream[] {
+  const wanted = (sandbox.wantedStreams ?? []).filter(({ until }) => until > now)
+  return wanted.map(({ id, command, tty }) => ({ id, sandboxId: sandbox.id, command, tty }))
 }
 
 function desiredAttempt(attempt: Attempt, job: Job): DesiredAttempt {

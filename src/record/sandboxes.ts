@@ -3,7 +3,7 @@ import type { Host } from '../model/host.ts'
 import type { SandboxId } from '../model/id.ts'
 import type { Instant, Milliseconds } from '../model/instant.ts'
 import type { EngineName } from '../model/job.ts'
-import { sandboxCan, type Sandbox, type SandboxState } from '../model/sandbox.ts'
+import { sandboxCan, type Sandbox, type SandboxState, type WantedStream } from '../model/sandbox.ts'
 import type { SandboxReport } from '../model/sync.ts'
 import type { Reader } from '../ports/store.ts'
 import { chunks } from './chunks.ts'
@@ -177,10 +177,21 @@ export async function forgetSandboxesOf(tx: RecordTx, hostId: string): Promise<v
   }
 }
 
-/** Somebody used it: its idle lease starts anew. */
-export async function useSandbox(tx: RecordTx, id: string): Promise<void> {
-  const row = await tx.db.selectFrom('sandboxes').selectAll().where('id', '=', id).executeTakeFirst()
-  if (row !== undefined) await saveSandbox(tx, sandboxOf(row), { lastUsedAt: tx.now, warnedAt: null })
+/** Somebody opened a shell or command: its idle lease starts anew. The host is told of it whichever controller it asks, until it connects or the time is over. */
+export async function wantStream(tx: RecordTx, sandboxId: string, stream: WantedStream): Promise<void> {
+  const row = await tx.db.selectFrom('sandboxes').selectAll().where('id', '=', sandboxId).executeTakeFirst()
+  if (row === undefined) return
+  const sandbox = sandboxOf(row)
+  const wantedStreams = [...(sandbox.wantedStreams ?? []).filter(({ until }) => until > tx.now), stream]
+  await saveSandbox(tx, sandbox, { lastUsedAt: tx.now, warnedAt: null, wantedStreams })
+}
+
+/** The host connected: what was to be run is not kept any longer. */
+export async function forgetStream(tx: RecordTx, about: { readonly sandboxId: string; readonly streamId: string }): Promise<void> {
+  const row = await tx.db.selectFrom('sandboxes').selectAll().where('id', '=', about.sandboxId).executeTakeFirst()
+  const sandbox = row === undefined ? null : sandboxOf(row)
+  if (sandbox?.wantedStreams === undefined) return
+  await saveSandbox(tx, sandbox, { wantedStreams: sandbox.wantedStreams.filter(({ id }) => id !== about.streamId) })
 }
 
 /** What a host says of its sandboxes: its own records, and, when it sent facts, what its engines really hold. */

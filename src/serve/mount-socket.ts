@@ -18,7 +18,11 @@ export function mountSocket(
   app.route({
     method: 'GET',
     url: path,
-    onRequest: async (request) => void (await parts.gate.admit(request, { access: route.access, method: 'GET', path })),
+    onRequest: async (request) => {
+      await parts.gate.admit(request, { access: route.access, method: 'GET', path })
+      const isHere = route.exists?.(request.params as Record<string, string>) ?? true
+      if (!isHere) throw new CideryError('NOT_FOUND', 'there is nothing here to connect to (any more)')
+    },
     handler: async () => {
       throw new CideryError('INVALID_INPUT', 'this path is a WebSocket', { hint: 'connect with a WebSocket client' })
     },

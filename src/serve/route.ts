@@ -71,6 +71,8 @@ export interface SocketRoute {
   readonly path: string
   readonly summary: string
   readonly access: Exclude<RouteAccess, 'public'>
+  /** Asked before the upgrade; NOT_FOUND sends the caller on to another controller. */
+  readonly exists?: (params: Readonly<Record<string, string>>) => boolean
   readonly connected: (socket: WebSocket, context: SocketContext) => void | Promise<void>
 }
 

@@ -2,9 +2,9 @@ import type { WebSocket } from 'ws'
 import { z } from 'zod'
 import { CideryError } from '../model/errors.ts'
 import { hour, minute, second, type Milliseconds } from '../model/instant.ts'
-import type { DesiredStream } from '../model/sync.ts'
 import type { Timer, Timers } from '../ports/time.ts'
-import { readSandbox, requireSandboxCan, useSandbox } from '../record/sandboxes.ts'
+import { system } from '../record/commit.ts'
+import { forgetStream, readSandbox, requireSandboxCan, wantStream } from '../record/sandboxes.ts'
 import { actorOf } from './actor.ts'
 import { route, type Route, type SocketContext, type SocketRoute } from './route.ts'
 import { authorOf, type Services } from './services.ts'
@@ -23,8 +23,10 @@ const goneCode = 4404
 const overCode = 1000
 const goingAway = 1001
 
-interface Stream extends DesiredStream {
+interface Stream {
+  readonly id: string
   readonly hostId: string
+  readonly sandboxId: string
   readonly openedBy: string
   person: WebSocket | null
   host: WebSocket | null
@@ -33,17 +35,11 @@ interface Stream extends DesiredStream {
 
 /** Shells and commands that people opened: pairs a person's socket with the one that the host's agent opens when told. */
 export interface StreamBroker {
-  open(stream: {
-    readonly id: string
-    readonly hostId: string
-    readonly sandboxId: string
-    readonly command: readonly string[]
-    readonly tty: boolean
-    readonly openedBy: string
-  }): void
-  /** Streams that a host's agent should connect to. */
-  wantedOf(hostId: string): readonly DesiredStream[]
-  connect(side: 'person' | 'host', socket: WebSocket, about: { readonly id: string; readonly who: string }): void
+  open(stream: { readonly id: string; readonly hostId: string; readonly sandboxId: string; readonly openedBy: string }): void
+  /** Whether this controller has a stream that such an end may connect to. */
+  has(id: string): boolean
+  /** Answers the sandbox of the stream; null when the socket was refused and closed. */
+  connect(side: 'person' | 'host', socket: WebSocket, about: { readonly id: string; readonly who: string }): string | null
   close(): void
 }
 
@@ -87,17 +83,22 @@ export function createStreamBroker(timers: Timers): StreamBroker {
     forward(host, person)
   }
 
-  function connect(side: 'person' | 'host', socket: WebSocket, about: { readonly id: string; readonly who: string }): void {
+  function connect(side: 'person' | 'host', socket: WebSocket, about: { readonly id: string; readonly who: string }): string | null {
+    const refuse = (code: number, reason: string): null => {
+      socket.close(code, reason)
+      return null
+    }
     const stream = streams.get(about.id)
-    if (stream === undefined) return socket.close(goneCode, 'there is no such stream (any more)')
+    if (stream === undefined) return refuse(goneCode, 'there is no such stream (any more)')
     const owner = side === 'person' ? stream.openedBy : stream.hostId
-    if (owner !== about.who) return socket.close(refusedCode, 'this stream was opened by somebody else')
-    if (stream[side] !== null) return socket.close(refusedCode, 'this end is connected already')
+    if (owner !== about.who) return refuse(refusedCode, 'this stream was opened by somebody else')
+    if (stream[side] !== null) return refuse(refusedCode, 'this end is connected already')
     stream[side] = socket
     socket.pause()
     socket.on('close', () => end(stream, overCode, 'the other end closed'))
     keepAlive(stream, socket)
     pair(stream)
+    return stream.sandboxId
   }
 
   return {
@@ -112,10 +113,7 @@ export function createStreamBroker(timers: Timers): StreamBroker {
       })
       later(stream, longestLife, () => end(stream, overCode, 'the longest life of a stream is over'))
     },
-    wantedOf: (hostId) =>
-      [...streams.values()]
-        .filter((stream) => stream.hostId === hostId && stream.host === null)
-        .map(({ id, sandboxId, command, tty }) => ({ id, sandboxId, command, tty })),
+    has: (id) => streams.has(id),
     connect,
     close() {
       for (const stream of streams.values()) end(stream, goingAway, 'the controller is stopping')
@@ -155,16 +153,9 @@ export function streamRoutes(services: Services, broker: StreamBroker): readonly
         const sandbox = await services.recorder.read((db) => readSandbox(db, params.id))
         requireSandboxCan(sandbox, 'exec')
         const id = services.ids.next('str')
-        broker.open({
-          id,
-          hostId: sandbox.hostId,
-          sandboxId: sandbox.id,
-          command: body.command,
-          tty: body.tty,
-          openedBy: actorOf(context.principal),
-        })
+        broker.open({ id, hostId: sandbox.hostId, sandboxId: sandbox.id, openedBy: actorOf(context.principal) })
         await services.recorder.write(authorOf(context), async (tx) => {
-          await useSandbox(tx, sandbox.id)
+          await wantStream(tx, sandbox.id, { id, command: body.command, tty: body.tty, until: tx.now + connectWithin })
           tx.desire(sandbox.hostId)
           // The words of the command may hold what is secret: the journal has only the first.
           tx.note('exec.opened', `sandbox/${sandbox.id}`, { data: { streamId: id, program: body.command[0] ?? 'shell', tty: body.tty } })
@@ -175,19 +166,24 @@ export function streamRoutes(services: Services, broker: StreamBroker): readonly
   ]
 }
 
-export function streamSockets(broker: StreamBroker): readonly SocketRoute[] {
+export function streamSockets(services: Services, broker: StreamBroker): readonly SocketRoute[] {
   return [
     {
       path: '/streams/:id',
       summary: "A person's end of a stream",
       access: 'exec',
-      connected: (socket, context) => broker.connect('person', socket, { id: idOf(context), who: actorOf(context.principal) }),
+      connected: (socket, context) => void broker.connect('person', socket, { id: idOf(context), who: actorOf(context.principal) }),
     },
     {
       path: '/agent/streams/:id',
       summary: "A host's end of a stream",
       access: 'host',
-      connected: (socket, context) => broker.connect('host', socket, { id: idOf(context), who: context.principal.id }),
+      exists: (params) => broker.has(params['id'] ?? ''),
+      async connected(socket, context) {
+        const streamId = idOf(context)
+        const sandboxId = broker.connect('host', socket, { id: streamId, who: context.principal.id })
+        if (sandboxId !== null) await services.recorder.write(system, (tx) => forgetStream(tx, { sandboxId, streamId }))
+      },
     },
   ]
 }

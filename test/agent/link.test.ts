@@ -8,7 +8,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { openOwnCa } from '../../src/drivers/certificates/own-ca.ts'
 import { createSystemClock } from '../../src/drivers/clocks/system-clock.ts'
 import { createHttpLink } from '../../src/drivers/links/http/controller-link.ts'
-import { controllerUrl } from '../../src/drivers/links/http/trust.ts'
+import { controllerUrls } from '../../src/drivers/links/http/trust.ts'
 import { runAgent } from '../../src/main/agent.ts'
 import { recordingLog } from '../doubles/recording-log.ts'
 
@@ -64,14 +64,14 @@ const key = (): string => 'cidery_key_secret'
 describe('the way to a controller', () => {
   it('refuses plain HTTP to another machine unless development is asked for [003-28]', async () => {
     for (const url of ['http://10.1.2.3:7700', 'http://controller.example', 'http://[fd00::1]:80', 'http://127.0.0.1.example']) {
-      expect(() => controllerUrl({ url, caFingerprint: null })).toThrow(expect.objectContaining({ code: 'TLS_REQUIRED' }))
-      expect(controllerUrl({ url, caFingerprint: null, allowPlainHttp: true }).protocol).toBe('http:')
+      expect(() => controllerUrls({ url, caFingerprint: null })).toThrow(expect.objectContaining({ code: 'TLS_REQUIRED' }))
+      expect(controllerUrls({ url, caFingerprint: null, allowPlainHttp: true })[0].protocol).toBe('http:')
     }
     for (const url of ['http://127.0.0.1:7700', 'http://localhost:1', 'http://[::1]:1', 'https://controller.example']) {
-      expect(() => controllerUrl({ url, caFingerprint: null })).not.toThrow()
+      expect(() => controllerUrls({ url, caFingerprint: null })).not.toThrow()
     }
     for (const url of ['ftp://x', 'controller.example', '']) {
-      expect(() => controllerUrl({ url, caFingerprint: null })).toThrow(expect.objectContaining({ code: 'INVALID_INPUT' }))
+      expect(() => controllerUrls({ url, caFingerprint: null })).toThrow(expect.objectContaining({ code: 'INVALID_INPUT' }))
     }
     const options = {
       stateDir: join(folder, 'agent'),

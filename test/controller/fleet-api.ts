@@ -108,7 +108,7 @@ export async function startFleetApi(options: FleetOptions = {}): Promise<FleetAp
       }),
       ...agentRoutes({ ...services, sync, box: ports.box }),
     ],
-    sockets: streamSockets(streams),
+    sockets: streamSockets(services, streams),
     version: '0.0.0-test',
     tls: null,
     requestsPerMinute: { person: 1e6, host: 1e6, stranger: 1e6 },

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { system } from '../../src/record/commit.ts'
-import { createSandbox, useSandbox } from '../../src/record/sandboxes.ts'
+import { createSandbox, wantStream } from '../../src/record/sandboxes.ts'
 import { the } from '../doubles/the.ts'
 import { startFleetApi, type Answer, type FleetApi } from './fleet-api.ts'
 
@@ -201,7 +201,8 @@ describe('a sandbox that a person makes', () => {
       // Somebody works in it all the while, except where that is what ends it.
       for (let at = 50_000; at < 300_000; at += 50_000) {
         expect(await until(at)).toBe('requested')
-        if (tier !== 'idle') await recorder.write(system, (tx) => useSandbox(tx, id))
+        if (tier !== 'idle')
+          await recorder.write(system, (tx) => wantStream(tx, id, { id: 'str_1', command: ['sh'], tty: true, until: tx.now }))
       }
       const warnings = async (): Promise<number> => (await fleet.events()).filter(({ kind }) => kind === 'sandbox.expiring').length
       expect(await until(299_990)).toBe('requested')

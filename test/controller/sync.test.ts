@@ -256,7 +256,6 @@ describe('sync', () => {
       epoch: async () => 1,
       spec: fleet.core.services.spec,
       settings: () => ({}) as never,
-      streams: () => [],
       checkpoint: () => null,
     })
     const gone = new AbortController()

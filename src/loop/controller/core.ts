@@ -125,7 +125,6 @@ export async function createControllerCore(ports: CorePorts, options: CoreOption
     epoch: async (db) => (options.alone ? lead.epoch() : ((await readLead(db))?.epoch ?? lead.epoch())),
     spec: () => current.spec,
     settings: (host) => settingsFor(current.spec, host),
-    streams: streams.wantedOf,
     checkpoint: () => checkpoint,
     ...(options.synced === undefined ? {} : { synced: options.synced }),
   })

@@ -2,7 +2,7 @@ import { CideryError } from '../../model/errors.ts'
 import type { Host } from '../../model/host.ts'
 import { minute, second, type Milliseconds } from '../../model/instant.ts'
 import type { Spec } from '../../model/spec.ts'
-import { syncProtocol, type AgentSettings, type DesiredStream, type SyncRequest, type SyncResponse } from '../../model/sync.ts'
+import { syncProtocol, type AgentSettings, type SyncRequest, type SyncResponse } from '../../model/sync.ts'
 import { bringsNews, factsTakenAt, isOtherInstance } from '../../observe/host-report.ts'
 import type { Log } from '../../ports/log.ts'
 import type { Reader } from '../../ports/store.ts'
@@ -35,7 +35,6 @@ export interface SyncHandlerOptions {
   readonly epoch: (db: Reader) => Promise<number>
   readonly spec: () => Spec
   readonly settings: (host: Host) => AgentSettings
-  readonly streams: (hostId: string) => readonly DesiredStream[]
   readonly checkpoint: () => SyncResponse['checkpoint']
   /** Told of each sync that was answered; `parked`: it asked to wait for news. */
   readonly synced?: (sync: { readonly parked: boolean }) => void
@@ -171,7 +170,7 @@ export function createSyncHandler(options: SyncHandlerOptions): SyncHandler {
       const host = hostOf(row)
       const epoch = await options.epoch(db)
       const moved = request.seen.epoch !== epoch || request.seen.generation < host.desiredGeneration
-      const rows = moved ? await readDesired(db, host) : null
+      const rows = moved ? await readDesired(db, host, clock.now()) : null
       const wantsProof = (await liveOperationsOfHosts(db, [hostId])).some(
         (operation) => awaitsProof(operation) && factsTakenAt(host) <= (operation.completedAt ?? 0),
       )
@@ -185,7 +184,7 @@ export function createSyncHandler(options: SyncHandlerOptions): SyncHandler {
           epoch,
           generation: host.desiredGeneration,
           controllerTime: clock.now(),
-          desired: rows === null ? null : { ...rows, streams: options.streams(hostId), settings: options.settings(host) },
+          desired: rows === null ? null : { ...rows, settings: options.settings(host) },
           acknowledged,
           wantFacts: wantsProof || stale,
           rotateKey: keyIsDue(row, clock.now(), options.spec().limits.hostKeyMaxAge),

@@ -3,9 +3,10 @@ import { UploadView } from '../../../model/api.ts'
 import { CideryError } from '../../../model/errors.ts'
 import type { EnrolResponse, SyncResponse } from '../../../model/sync.ts'
 import type { ControllerLink } from '../../../ports/agent.ts'
+import { createControllers } from './controllers.ts'
 import { call, callJson, type Call } from './exchange.ts'
 import { attach } from './stream-socket.ts'
-import { createTrust, type TrustOptions } from './trust.ts'
+import type { TrustOptions } from './trust.ts'
 
 export interface HttpLinkOptions extends TrustOptions {
   /** The host's key, asked for each request, so that it can be changed under way. */
@@ -45,12 +46,13 @@ const SyncAnswer = z.looseObject({
   acknowledged: z.looseObject({ attempts: z.array(z.unknown()), operations: z.array(z.unknown()) }),
 })
 
-/** The agent's way to a controller: HTTPS with a pinned CA, or plain HTTP on loopback. Everything is outbound. */
+/** The agent's way to its controllers: HTTPS with a pinned CA, or plain HTTP on loopback. Everything is outbound, and every call may be repeated. */
 export function createHttpLink(options: HttpLinkOptions): HttpLink {
-  const trust = createTrust(options)
+  const controllers = createControllers(options)
 
   function json(path: string, request: Omit<Call, 'path' | 'key' | 'limitMs'> & { readonly limitMs?: number }): Promise<unknown> {
-    return callJson(trust, { limitMs: shortMs, ...request, path: `${api}${path}`, key: options.key() })
+    const asked = { limitMs: shortMs, ...request, path: `${api}${path}` }
+    return controllers.reach((trust) => callJson(trust, { ...asked, key: options.key() }), request.signal)
   }
 
   function checked<T>(schema: z.ZodType<T>, value: unknown, what: string): T {
@@ -77,7 +79,8 @@ export function createHttpLink(options: HttpLinkOptions): HttpLink {
 
   return {
     async enrol(request) {
-      const answer = await callJson(trust, { method: 'POST', path: `${api}/agent/enrol`, json: request, limitMs: shortMs })
+      const asked = { method: 'POST', path: `${api}/agent/enrol`, json: request, limitMs: shortMs } as const
+      const answer = await controllers.reach((trust) => callJson(trust, asked))
       return checked(Enrolled, answer, 'an enrolment') as EnrolResponse
     },
     async sync(request, signal) {
@@ -105,13 +108,8 @@ export function createHttpLink(options: HttpLinkOptions): HttpLink {
     async downloadBlob(digest, offset) {
       const range: Readonly<Record<string, string>> = offset === 0 ? {} : { range: `bytes=${offset}-` }
       const headers = { accept: 'application/octet-stream', ...range }
-      const response = await call(trust, {
-        method: 'GET',
-        path: `${api}/agent/blobs/${digest}`,
-        headers,
-        key: options.key(),
-        limitMs: shortMs,
-      })
+      const asked = { method: 'GET', path: `${api}/agent/blobs/${digest}`, headers, limitMs: shortMs } as const
+      const response = await controllers.reach((trust) => call(trust, { ...asked, key: options.key() }))
       return whole(response, Number(response.headers['content-length'] ?? Number.NaN))
     },
     async fetchSecrets(attemptId) {
@@ -122,7 +120,7 @@ export function createHttpLink(options: HttpLinkOptions): HttpLink {
     },
     async health(timeoutMs) {
       try {
-        const response = await call(trust, { method: 'GET', path: '/healthz', limitMs: timeoutMs })
+        const response = await controllers.reach((trust) => call(trust, { method: 'GET', path: '/healthz', limitMs: timeoutMs }))
         response.resume()
         return true
       } catch (error) {
@@ -132,8 +130,10 @@ export function createHttpLink(options: HttpLinkOptions): HttpLink {
         return false
       }
     },
-    attachStream: (streamId, peer) => attach(trust, { path: `${api}/agent/streams/${streamId}`, key: options.key() }, peer),
-    close: () => trust.close(),
+    // Only the controller that the person is connected to has the other end.
+    attachStream: (streamId, peer) =>
+      controllers.search((trust) => attach(trust, { path: `${api}/agent/streams/${streamId}`, key: options.key() }, peer)),
+    close: controllers.close,
   }
 }
 

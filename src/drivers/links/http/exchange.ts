@@ -1,5 +1,6 @@
 import { request as httpRequest, type IncomingMessage } from 'node:http'
 import { request as httpsRequest } from 'node:https'
+import type { Socket } from 'node:net'
 import { CideryError, errorCodes, type ErrorCode } from '../../../model/errors.ts'
 import type { Trust } from './trust.ts'
 
@@ -17,6 +18,8 @@ export interface Call {
   readonly signal?: AbortSignal
 }
 
+/** A machine that is gone refuses nothing: it is given up after this, however long an answer may take. */
+const connectMs = 5_000
 const longestAnswer = 64 * 1024 ** 2
 /** While an answer comes, no longer than this without a byte. */
 const silenceMs = 60_000
@@ -58,6 +61,7 @@ async function send(trust: Trust, options: Call): Promise<IncomingMessage> {
     const { signal } = options
     const request = start(url, { method: options.method, headers, agent })
     const late = setTimeout(() => request.destroy(new Error(`no answer within ${options.limitMs} ms`)), options.limitMs)
+    request.on('socket', (socket) => limitConnecting(socket))
     function onAbort(): void {
       request.destroy(signal?.reason as Error)
     }
@@ -76,6 +80,13 @@ async function send(trust: Trust, options: Call): Promise<IncomingMessage> {
     })
     request.end(body)
   })
+}
+
+function limitConnecting(socket: Socket): void {
+  if (!socket.connecting) return
+  const late = setTimeout(() => socket.destroy(new Error(`no connection within ${connectMs} ms`)), connectMs)
+  const over = (): void => clearTimeout(late)
+  socket.once('connect', over).once('close', over)
 }
 
 export function unreachable(trust: Trust, cause: unknown): CideryError {

@@ -1,5 +1,6 @@
 import { WebSocket } from 'ws'
 import { z } from 'zod'
+import { CideryError } from '../../../model/errors.ts'
 import type { StreamPeer } from '../../../ports/agent.ts'
 import { unreachable } from './exchange.ts'
 import type { Trust } from './trust.ts'
@@ -18,7 +19,7 @@ const Control = z.looseObject({
 
 /**
  * Connects a stream: binary frames are bytes both ways, text frames are JSON (`{resize}` and `{eof}` in, `{exit}` out). Resolves when it is over, rejects
- * UNREACHABLE when it could not be connected.
+ * NOT_FOUND when this controller has no such stream, UNREACHABLE when it could not be connected.
  */
 export async function attach(trust: Trust, at: { readonly path: string; readonly key: string }, peer: StreamPeer): Promise<void> {
   const url = new URL(at.path, trust.url)
@@ -43,6 +44,16 @@ function pump(trust: Trust, socket: WebSocket, peer: StreamPeer): Promise<void> 
       silence = setTimeout(() => socket.terminate(), silenceMs)
     }
     socket.on('ping', heard)
+    socket.on('unexpected-response', (_request, response) => {
+      const { statusCode } = response
+      response.resume()
+      reject(
+        statusCode === 404
+          ? new CideryError('NOT_FOUND', `${trust.url.origin} has no such stream`)
+          : unreachable(trust, new Error(`it answered ${statusCode ?? 0}`)),
+      )
+      socket.terminate()
+    })
     socket.on('error', (error) => {
       if (!open) reject(unreachable(trust, error))
       socket.terminate()

@@ -5,6 +5,7 @@ import { isIP } from 'node:net'
 import { CideryError } from '../../../model/errors.ts'
 
 export interface TrustOptions {
+  /** One URL, or those of several controllers of one fleet with commas between. */
   readonly url: string
   /** SHA-256 (hex) of the controller's CA certificate; null: the system's own roots, or plain HTTP on loopback. */
   readonly caFingerprint: string | null
@@ -19,8 +20,14 @@ export function isLoopback(hostname: string): boolean {
   return isIP(name) === 4 && name.startsWith('127.')
 }
 
-/** Reads a controller's URL. TLS_REQUIRED for plain HTTP to another machine, INVALID_INPUT for what is no http(s) URL. */
-export function controllerUrl(options: TrustOptions): URL {
+/** Reads the URLs of a fleet's controllers. TLS_REQUIRED for plain HTTP to another machine, INVALID_INPUT for what is no http(s) URL. */
+export function controllerUrls(options: TrustOptions): readonly [URL, ...URL[]] {
+  const [first, ...others] = options.url.split(',').map((text) => controllerUrl({ ...options, url: text.trim() }))
+  // Splitting gives one part at least.
+  return [first as URL, ...others]
+}
+
+function controllerUrl(options: TrustOptions): URL {
   const url = URL.parse(options.url)
   if (url === null || (url.protocol !== 'https:' && url.protocol !== 'http:')) {
     throw new CideryError('INVALID_INPUT', `${JSON.stringify(options.url)} is not the http or https URL of a controller`)
@@ -37,7 +44,7 @@ export function controllerUrl(options: TrustOptions): URL {
   return url
 }
 
-/** How connections to a controller are made, kept open between requests. */
+/** How connections to one controller are made, kept open between requests. */
 export interface Trust {
   readonly url: URL
   /** The agent that connects, after the CA was checked against its fingerprint. */
@@ -64,7 +71,7 @@ export function normalFingerprint(text: string): string {
  * after goes over connections that this CA signed for the controller's name.
  */
 export function createTrust(options: TrustOptions): Trust {
-  const url = controllerUrl(options)
+  const [url] = controllerUrls(options)
   const pin = options.caFingerprint === null || url.protocol === 'http:' ? null : normalFingerprint(options.caFingerprint)
   const keepAlive = { keepAlive: true, keepAliveMsecs: 15_000, maxSockets: 16, timeout: 120_000 }
   let ready: Promise<{ readonly agent: HttpAgent | HttpsAgent; readonly ca: string | null }> | undefined
