@@ -2,7 +2,7 @@ import type { OptionDeclaration } from './declare.ts'
 
 /** Options that every command takes, before or after its name. */
 export const globalOptions: readonly OptionDeclaration[] = [
-  { flags: '--url <url>', about: 'controller to talk to (CIDERY_URL)' },
+  { flags: '--url <url>', about: 'controller to talk to, or several with commas between (CIDERY_URL)' },
   { flags: '--no-color', about: 'plain text (NO_COLOR)' },
   { flags: '--no-input', about: 'never ask, fail instead (CIDERY_PROMPT_DISABLED)' },
   { flags: '-q, --quiet', about: 'say nothing on stderr but errors' },

@@ -30,6 +30,7 @@ export interface ControllerCommand {
   readonly log: LogSettings
   readonly specFile: string | undefined
   readonly store: string | undefined
+  readonly blobsDir: string | undefined
   readonly publicUrl: string | undefined
   readonly names: readonly string[]
   readonly tls: TlsFiles | undefined
@@ -57,6 +58,7 @@ function controllerOptions(command: ControllerCommand) {
     log: logOf(command.log),
     store: chooseStore(command.store, process.env),
     specFile: command.specFile ?? null,
+    blobsDir: command.blobsDir ?? null,
     publicUrl: command.publicUrl ?? null,
     names: command.names,
     tls: command.tls ?? null,

@@ -1,7 +1,10 @@
 import { request as httpRequest, Agent as HttpAgent } from 'node:http'
 import type { IncomingMessage, RequestOptions } from 'node:http'
 import { request as httpsRequest, Agent as HttpsAgent } from 'node:https'
+import type { Socket } from 'node:net'
 import type { HttpAnswer, HttpRequest, Transport } from '../cli/client/transport.ts'
+
+const connectMs = 10_000
 
 /** HTTP and WebSocket over the sockets of this machine. Connections are kept between calls of one process. */
 export function nodeTransport(): Transport {
@@ -46,10 +49,23 @@ function send(request: HttpRequest, agent: HttpAgent): Promise<HttpAnswer> {
     outgoing.setTimeout(request.idleMs, () =>
       outgoing.destroy(Object.assign(new Error(`no byte for ${request.idleMs / 1000} s`), { code: 'ETIMEDOUT' })),
     )
-    outgoing.on('socket', (socket) => socket.setKeepAlive(true, 15_000))
+    outgoing.on('socket', (socket) => {
+      socket.setKeepAlive(true, 15_000)
+      if (socket.connecting) limitConnecting(socket)
+    })
     outgoing.on('error', reject)
     outgoing.end(body)
   })
+}
+
+/** A machine that is gone refuses nothing: without this the next controller would be asked only after the whole patience for an answer. */
+function limitConnecting(socket: Socket): void {
+  const late = setTimeout(
+    () => socket.destroy(Object.assign(new Error(`no connection within ${connectMs / 1000} s`), { code: 'ETIMEDOUT' })),
+    connectMs,
+  )
+  const over = (): void => clearTimeout(late)
+  socket.once('connect', over).once('close', over)
 }
 
 function toAnswer(incoming: IncomingMessage): HttpAnswer {

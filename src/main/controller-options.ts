@@ -1,4 +1,5 @@
 import { networkInterfaces, hostname } from 'node:os'
+import { CideryError } from '../model/errors.ts'
 import type { Log } from '../ports/log.ts'
 import { isLoopback } from '../serve/access/origin.ts'
 import type { StoreChoice } from './controller-store.ts'
@@ -26,7 +27,9 @@ export interface ControllerOptions {
   readonly store?: StoreChoice
   /** `cidery.yaml` to apply now and whenever it changes. */
   readonly specFile?: string | null
-  /** URL that hosts and people are told; default: made from the address that is listened on. */
+  /** Folder of logs, sources and artifacts; default: `blobs` in the state directory. The same for all controllers of a database. */
+  readonly blobsDir?: string | null
+  /** URL that hosts and people are told, or several with commas between; default: made from the address that is listened on. */
   readonly publicUrl?: string | null
   /** Further host names and addresses of this controller, for its certificate. */
   readonly names?: readonly string[]
@@ -71,6 +74,16 @@ export function certificateNames(listen: ListenAddress, more: readonly string[])
   if (everyAddress.has(listen.host)) for (const name of [hostname(), ...ownAddresses()]) names.add(name)
   else names.add(listen.host)
   return [...names]
+}
+
+/** Host names in the URLs that people are told. Throws INVALID_INPUT for what is no URL. */
+export function publicNames(publicUrl: string | null): readonly string[] {
+  if (publicUrl === null) return []
+  return publicUrl.split(',').map((text) => {
+    const url = URL.parse(text.trim())
+    if (url !== null && (url.protocol === 'https:' || url.protocol === 'http:')) return url.hostname
+    throw new CideryError('INVALID_INPUT', `--public-url: '${text}' is no URL`, { hint: 'https://ci.example.com:8443' })
+  })
 }
 
 function ownAddresses(): readonly string[] {

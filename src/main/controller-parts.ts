@@ -19,12 +19,13 @@ import type { Certificates } from '../ports/certificates.ts'
 import type { Signer } from '../ports/secrets.ts'
 import { appendEvents } from '../record/journal.ts'
 import { migrate } from '../record/migrate.ts'
+import { requireSameBlobs, requireSameKeys } from '../record/shared-state.ts'
 import { isLoopback } from '../serve/access/origin.ts'
 import type { Readiness } from '../serve/health.ts'
 import { createMetrics, type Metrics } from '../serve/metrics.ts'
 import type { ServePorts } from '../serve/serve-ports.ts'
 import { openStateDirectory, type StateDirectory } from './controller-files.ts'
-import { certificateNames, type ControllerOptions } from './controller-options.ts'
+import { certificateNames, publicNames, type ControllerOptions } from './controller-options.ts'
 import { createReadiness } from './controller-readiness.ts'
 import { openStore, type StoreChoice } from './controller-store.ts'
 
@@ -58,6 +59,13 @@ export async function openParts(options: ControllerOptions, undo: (() => Promise
   const migrated = await migrate(store, { clock })
   if (migrated.from !== migrated.to) log.info('the schema was brought up to date', { ...migrated })
   const signer = createSigner({ keyFile: state.journalKey, random })
+  const box = createSecretBox({ keyFile: state.secretsKey, random })
+  const blobs = await createFolderBlobs({ directory: options.blobsDir ?? state.blobs })
+  const others = choice.kind === 'postgres'
+  if (others) {
+    await requireSameKeys(store, { journal: signer.publicKey, secrets: box.keyId })
+    await requireSameBlobs({ store, blobs }, timers)
+  }
   const instance = ids.next('ctl')
   const metrics = createMetrics(options.version)
   const decider = createWorkerDecider({ entry: new URL(`./decider-entry${extname(import.meta.filename)}`, import.meta.url), timers })
@@ -72,10 +80,10 @@ export async function openParts(options: ControllerOptions, undo: (() => Promise
       log,
       signer,
       decider,
-      blobs: await createFolderBlobs({ directory: state.blobs }),
+      blobs,
       parseSpec: (source) => readSpecFile(source, 'the stored spec'),
     },
-    { holder: instance, alone: choice.kind === 'sqlite', passed: numbers.passed, sealed: numbers.sealed, synced: metrics.synced },
+    { holder: instance, alone: !others, passed: numbers.passed, sealed: numbers.sealed, synced: metrics.synced },
   )
   const ports: ServePorts = {
     store,
@@ -86,7 +94,7 @@ export async function openParts(options: ControllerOptions, undo: (() => Promise
     log,
     digests: createDigests(),
     hasher: createPasswordHasher({ random }),
-    box: createSecretBox({ keyFile: state.secretsKey, random }),
+    box,
     append: (tx, events) => appendEvents(tx, core.lead.epoch(), events),
   }
   const certificates = await openCertificates(options, state, ports)
@@ -108,6 +116,6 @@ export async function openParts(options: ControllerOptions, undo: (() => Promise
 async function openCertificates(options: ControllerOptions, state: StateDirectory, ports: ServePorts): Promise<Certificates | null> {
   if (options.tls !== undefined && options.tls !== null) return openGivenCertificate(options.tls)
   if (isLoopback(options.listen.host) || options.insecureHttp === true) return null
-  const more = [...(options.names ?? []), ...(options.publicUrl ? [new URL(options.publicUrl).hostname] : [])]
+  const more = [...(options.names ?? []), ...publicNames(options.publicUrl ?? null)]
   return openOwnCa({ directory: state.tls, names: certificateNames(options.listen, more), clock: ports.clock, log: ports.log })
 }

@@ -1,5 +1,7 @@
 /** Encrypts secrets at rest with a key file outside the database (AES-256-GCM); `context` is bound to the ciphertext. */
 export interface SecretBox {
+  /** Tells keys apart without telling them. */
+  readonly keyId: string
   seal(plain: string, context: string): string
   /** Throws INTERNAL when key or context differ. */
   open(sealed: string, context: string): string

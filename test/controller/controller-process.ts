@@ -23,8 +23,11 @@ export interface ControllerProcess {
   kill(): Promise<void>
   /** SIGTERM; resolves with the exit code. */
   stop(): Promise<number | null>
-  /** A machine that enrols over HTTP, with a simulated agent. */
-  agent(name: string, options?: Partial<SimulatedAgentOptions>): Promise<SimulatedAgent & { readonly link: HttpLink }>
+  /** A machine that enrols over HTTP, with a simulated agent. `urls`: those of several controllers. */
+  agent(
+    name: string,
+    options?: Partial<SimulatedAgentOptions> & { readonly urls?: string },
+  ): Promise<SimulatedAgent & { readonly link: HttpLink }>
   log(): Promise<string>
   remove(): Promise<void>
 }
@@ -64,9 +67,9 @@ export async function controllerProcess(
     token: () => address.token,
     pid: () => running?.child.pid ?? 0,
     kill: async () => running?.kill(),
-    async agent(name, agentOptions = {}) {
+    async agent(name, { urls = url, ...agentOptions } = {}) {
       const key = `cidery_key_${randomBytes(32).toString('base64url')}`
-      const link = createHttpLink({ url, caFingerprint: null, key: () => key })
+      const link = createHttpLink({ url: urls, caFingerprint: null, key: () => key })
       links.push(link)
       const { token } = await api.post<{ token: string }>('/enrolments', { name })
       await link.enrol({

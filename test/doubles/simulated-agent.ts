@@ -39,6 +39,8 @@ export interface SimulatedAgentOptions {
   readonly bootId?: string
   readonly instanceId?: string
   readonly pollMs?: number
+  /** Has every sandbox that is wanted, running at once; default: it takes no notice of them. */
+  readonly keepsSandboxes?: boolean
 }
 
 /** A simple agent that speaks `sync` and pretends to run things. One parked poll at a time, short syncs beside it for news. */
@@ -177,6 +179,14 @@ export function simulatedAgent(options: SimulatedAgentOptions): SimulatedAgent {
     }
     for (const [id, entry] of held) if (!listed.has(id)) entry.cancel('not listed')
     for (const operation of desired.operations) beginOperation(operation)
+    if (options.keepsSandboxes === true) keepSandboxes(desired.sandboxes)
+  }
+
+  function keepSandboxes(wanted: readonly string[]): void {
+    const fresh = wanted.filter((id) => !sandboxes.has(id))
+    for (const id of fresh)
+      sandboxes.set(id, { id, engine: 'user', image: null, state: 'running', reason: '', createdAt: clock.now(), isolation: 'account' })
+    if (fresh.length > 0) void exchange(0).catch((error: unknown) => errors.push(error))
   }
 
   function begin(desired: DesiredAttempt): void {

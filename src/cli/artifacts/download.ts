@@ -51,7 +51,7 @@ async function downloadOne(cli: Cli, api: Api, { jobId, artifact, target }: OneD
       await target.write(artifact, answer.body)
       return
     } catch (caught) {
-      const error = caught instanceof CideryError || isFileError(caught) ? caught : networkError(api.connection.url, caught)
+      const error = caught instanceof CideryError || isFileError(caught) ? caught : networkError(api.url(), caught)
       if (!isTransient(error) || attempt === mostTries) throw error
       await cli.timers.sleep(200 * 2 ** attempt)
     }

@@ -29,9 +29,11 @@ export interface CallOptions {
 
 type Method = HttpRequest['method']
 
-/** The public API of one controller. Answers are trusted to have the shapes of model/api.ts; fields that a newer controller adds pass through. */
+/** The public API of one controller, or of several that serve one fleet: when one is away, the next is asked. Answers are trusted to have the shapes of model/api.ts; fields that a newer controller adds pass through. */
 export interface Api {
   readonly connection: Connection
+  /** The controller that is asked now. */
+  readonly url: () => URL
   get<T>(path: string, options?: CallOptions): Promise<T>
   call<T>(method: Method, path: string, options?: CallOptions): Promise<T>
   /** The answer with its body unread; errors are thrown as in `call`. Tries once. */
@@ -61,10 +63,20 @@ export function makeApi(
   connection: Connection,
   firstPatience = firstPatienceMs,
 ): Api {
+  const { urls } = connection
   let contacted = false
+  let present = 0
+  const presentUrl = (): URL => urls[present] ?? urls[0]
+
+  /** After a failure: others are asked when this one is away. Another call may have moved on already. */
+  function moveOn(from: URL, error: CideryError): CideryError {
+    if (isTransient(error) && error.code !== 'TOO_MANY_REQUESTS' && presentUrl() === from) present = (present + 1) % urls.length
+    return error
+  }
 
   async function open(method: Method, path: string, options: CallOptions = {}): Promise<HttpAnswer> {
-    const url = urlOf(connection.url, path, options.query)
+    const controller = presentUrl()
+    const url = urlOf(controller, path, options.query)
     let answer: HttpAnswer
     try {
       answer = await cli.transport.send({
@@ -78,11 +90,11 @@ export function makeApi(
       })
     } catch (cause) {
       if (options.signal?.aborted === true) throw cause
-      throw networkError(connection.url, cause)
+      throw moveOn(controller, networkError(controller, cause))
     }
     contacted = true
     if (answer.status >= 200 && answer.status < 300) return answer
-    throw problemError(answer.status, answer.headers, await readText(answer))
+    throw moveOn(controller, problemError(answer.status, answer.headers, await readText(answer)))
   }
 
   function headersOf(options: CallOptions): Record<string, string> {
@@ -109,10 +121,12 @@ export function makeApi(
         return await tryOnce<T>(method, path, options)
       } catch (caught) {
         if (options.signal?.aborted === true) throw caught
-        const error = asCideryError(connection.url, caught)
+        const error = asCideryError(presentUrl(), caught)
         const patience = options.patienceMs ?? (contacted ? laterPatienceMs : firstPatience)
-        const wait = waitBefore(error, { attempt, repeatable: isRepeatable(method, options), random: cli.random.fraction() })
+        const others = Math.max(0, urls.length - 1 - attempt)
+        const wait = waitBefore(error, { attempt, others, repeatable: isRepeatable(method, options), random: cli.random.fraction() })
         if (wait === undefined || cli.clock.steady() - startedAt + wait > patience) throw error
+        if (wait === 0) continue
         options.onRetry?.(error)
         await cli.timers.sleep(wait, options.signal)
       }
@@ -121,19 +135,20 @@ export function makeApi(
 
   return {
     connection,
+    url: presentUrl,
     open,
     call,
     get: (path, options) => call('GET', path, options),
     async socket(path, signal) {
       try {
         return await cli.transport.openSocket({
-          url: urlOf(connection.url, path, undefined),
+          url: urlOf(presentUrl(), path, undefined),
           headers: headersOf({}),
           trust: connection.trust,
           ...(signal === undefined ? {} : { signal }),
         })
       } catch (cause) {
-        throw networkError(connection.url, cause)
+        throw networkError(presentUrl(), cause)
       }
     },
     newKey: () => Buffer.from(cli.random.bytes(18)).toString('base64url'),
@@ -146,15 +161,18 @@ function isRepeatable(method: Method, options: CallOptions): boolean {
 
 interface RetryQuestion {
   readonly attempt: number
+  /** Controllers that were not asked yet. */
+  readonly others: number
   readonly repeatable: boolean
   readonly random: number
 }
 
 /** Milliseconds to wait before the next try, doubling to 2 s, with jitter; undefined when trying again cannot help. */
-function waitBefore(error: CideryError, { attempt, repeatable, random }: RetryQuestion): number | undefined {
+function waitBefore(error: CideryError, { attempt, others, repeatable, random }: RetryQuestion): number | undefined {
   if (!isTransient(error)) return undefined
   // A refused connection and a rate limit carried nothing out, so that even a call that must not be repeated may be tried again.
   if (!repeatable && error.details?.['notSent'] !== true && error.code !== 'TOO_MANY_REQUESTS') return undefined
+  if (others > 0 && error.code !== 'TOO_MANY_REQUESTS') return 0
   const asked = error.details?.['retryAfterMs']
   const backOff = Math.min(2_000, 150 * 2 ** Math.min(attempt, 10))
   return Math.max(typeof asked === 'number' ? asked : 0, Math.round(backOff * (0.5 + random)))

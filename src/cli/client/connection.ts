@@ -4,9 +4,10 @@ import { join, resolve } from 'node:path'
 import { CideryError } from '../../model/errors.ts'
 import type { Cli } from '../cli.ts'
 
-/** Which controller to talk to, how to trust it, and who we are. */
+/** Which controllers to talk to, how to trust them, and who we are. */
 export interface Connection {
-  readonly url: URL
+  /** Any of them serves; the first is asked first. */
+  readonly urls: readonly [URL, ...URL[]]
   /** CA (PEM) that must have signed the server's certificate; undefined: those of the system, or plain HTTP on loopback. */
   readonly trust: string | undefined
   readonly token: string | undefined
@@ -41,22 +42,31 @@ export async function findConnection(cli: Cli): Promise<Connection> {
       hint: 'start one with `cidery up`, or name one with --url or CIDERY_URL',
     })
   }
-  const url = readAddress(address)
-  if (url.protocol === 'http:' && !isLoopback(url.hostname)) {
-    throw new CideryError('TLS_REQUIRED', `${url.origin} is plain HTTP on another machine: credentials would travel in the clear`, {
-      hint: `use https://${url.host}`,
-    })
-  }
-  const ours = file !== undefined && belongsTo(url, file, (cli.env['CIDERY_STATE'] ?? '') !== '')
+  const urls = readAddresses(address)
+  const stateNamed = (cli.env['CIDERY_STATE'] ?? '') !== ''
+  const ours = file !== undefined && urls.every((url) => belongsTo(url, file, stateNamed))
   const token = await findToken(cli, state, ours)
+  const secure = urls.filter(({ protocol }) => protocol === 'https:')
   const trust =
-    url.protocol === 'https:' ? await findTrust(cli, { url, state, ours, file }) : { pem: undefined, source: 'plain HTTP on loopback' }
-  return { url, trust: trust.pem, token: token.value, sources: { url: sourceOfUrl(cli, state), token: token.source, trust: trust.source } }
+    secure.length > 0 ? await findTrust(cli, { urls: secure, state, ours, file }) : { pem: undefined, source: 'plain HTTP on loopback' }
+  return { urls, trust: trust.pem, token: token.value, sources: { url: sourceOfUrl(cli, state), token: token.source, trust: trust.source } }
 }
 
 function sourceOfUrl(cli: Cli, state: string): string {
   if (cli.settings.url !== undefined) return '--url'
   return cli.env['CIDERY_URL'] ? 'CIDERY_URL' : join(state, 'controller.json')
+}
+
+function readAddresses(text: string): readonly [URL, ...URL[]] {
+  const [first, ...others] = text.split(',').map((address) => {
+    const url = readAddress(address.trim())
+    if (url.protocol === 'https:' || isLoopback(url.hostname)) return url
+    throw new CideryError('TLS_REQUIRED', `${url.origin} is plain HTTP on another machine: credentials would travel in the clear`, {
+      hint: `use https://${url.host}`,
+    })
+  })
+  // Splitting gives one part at least.
+  return [first as URL, ...others]
 }
 
 function readAddress(address: string): URL {
@@ -108,7 +118,7 @@ async function findToken(cli: Cli, state: string, ours: boolean): Promise<{ read
 }
 
 interface TrustQuestion {
-  readonly url: URL
+  readonly urls: readonly URL[]
   readonly state: string
   readonly ours: boolean
   readonly file: ControllerFile | undefined
@@ -116,13 +126,25 @@ interface TrustQuestion {
 
 async function findTrust(
   cli: Cli,
-  { url, state, ours, file }: TrustQuestion,
+  { urls, state, ours, file }: TrustQuestion,
 ): Promise<{ readonly pem: string | undefined; readonly source: string }> {
   const pin = cli.env['CIDERY_CA_FINGERPRINT'] || (ours ? (file?.caFingerprint ?? undefined) : undefined)
   const pem = ours ? await readIfThere(join(state, 'ca.pem')) : undefined
   if (pem !== undefined && (pin === undefined || sameFingerprint(fingerprintOf(pem), pin))) return { pem, source: join(state, 'ca.pem') }
   if (pin === undefined) return { pem: undefined, source: 'certificates of the system' }
-  return { pem: await fetchPinned(cli, url, pin), source: `fingerprint ${pin.slice(0, 16)}…` }
+  return { pem: await fetchFromAny(cli, urls, pin), source: `fingerprint ${pin.slice(0, 16)}…` }
+}
+
+/** All controllers of a fleet have one CA: the first that shows it tells for all. */
+async function fetchFromAny(cli: Cli, urls: readonly URL[], pin: string): Promise<string> {
+  for (const [index, url] of urls.entries()) {
+    try {
+      return await fetchPinned(cli, url, pin)
+    } catch (error) {
+      if (index === urls.length - 1) throw error
+    }
+  }
+  throw new CideryError('UNREACHABLE', 'no controller is named')
 }
 
 /** Fetches the controller's CA without trust, sends nothing with it, and keeps it only when its fingerprint is the known one. */

@@ -26,7 +26,12 @@ export async function checkClient(cli: Cli, host: string | undefined): Promise<D
 
   const connection = await attempt('address', () => findConnection(cli))
   if (connection === undefined) return verdictOf(checks)
-  add(passed('address', `${connection.url.href} from ${connection.sources.url}; trust: ${connection.sources.trust}`))
+  add(
+    passed(
+      'address',
+      `${connection.urls.map(({ href }) => href).join(', ')} from ${connection.sources.url}; trust: ${connection.sources.trust}`,
+    ),
+  )
   const api = makeApi(cli, connection)
   const controller = await attempt('controller', () => checkSession(cli, api, { connection, add }))
   if (controller === undefined) return verdictOf(checks)

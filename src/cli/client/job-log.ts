@@ -97,7 +97,7 @@ interface Cut extends AttemptOptions {
 /** Waits after a cut connection, longer each time; throws when trying again cannot help or the outage lasts too long. */
 async function afterCut(cli: Waits, api: Api, { copy, error, signal, note }: Cut): Promise<'cut'> {
   if (signal?.aborted === true) throw error
-  const known = asCideryError(api.connection.url, error)
+  const known = asCideryError(api.url(), error)
   if (!isTransient(known)) throw known
   if (isSilence(known)) return 'cut'
   copy.failures += 1

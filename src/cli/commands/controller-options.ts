@@ -36,6 +36,7 @@ export interface ControllerOptions extends LogOptions {
   readonly listen?: string
   readonly spec?: string
   readonly store?: string
+  readonly blobs?: string
   readonly publicUrl?: string
   readonly certificateName?: readonly string[]
   readonly tlsCertificate?: string
@@ -52,7 +53,12 @@ export const controllerOptions: readonly OptionDeclaration[] = [
     flags: '--store <store>',
     about: 'sqlite or postgres://USER@HOST/DATABASE (default: CIDERY_STORE_URL, CIDERY_STORE_URL_FILE, else sqlite)',
   },
-  { flags: '--public-url <url>', about: 'address that hosts and people are told' },
+  {
+    flags: '--blobs <directory>',
+    about: 'where logs, sources and artifacts are kept (default: in the state directory); one shared folder for all controllers',
+    completes: 'directory',
+  },
+  { flags: '--public-url <url>', about: 'address that hosts and people are told, or several with commas between' },
   { flags: '--certificate-name <name>', about: 'further name or address for the certificate', many: true },
   { flags: '--tls-certificate <file>', about: 'certificate (PEM) of your own, instead of one by the controller', completes: 'file' },
   { flags: '--tls-key <file>', about: 'its key (PEM)', completes: 'file' },
@@ -72,6 +78,7 @@ export function readControllerOptions(cli: Cli, options: ControllerOptions): Con
     log: readLogOptions(options),
     specFile: options.spec === undefined ? undefined : file(options.spec),
     store: options.store,
+    blobsDir: options.blobs === undefined ? undefined : file(options.blobs),
     publicUrl: options.publicUrl,
     names: options.certificateName ?? [],
     tls:

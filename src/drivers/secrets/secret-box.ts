@@ -28,6 +28,7 @@ export function createSecretBox(options: SecretBoxOptions): SecretBox {
   const keyId = hash('sha256', key).slice(0, 8)
 
   return {
+    keyId,
     seal(plain, context) {
       const nonce = random.bytes(nonceBytes)
       const cipher = createCipheriv(algorithm, key, nonce, { authTagLength: tagBytes }).setAAD(Buffer.from(context, 'utf8'))

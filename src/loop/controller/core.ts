@@ -21,6 +21,7 @@ import { appendEvents } from '../../record/journal.ts'
 import { readLead, requireEpoch } from '../../record/lead.ts'
 import { removeOld } from '../../record/retention.ts'
 import { cutJournal, readNewestCheckpoint, sealEvents } from '../../record/seal.ts'
+import { markEvery, renewBlobMark } from '../../record/shared-state.ts'
 import { readSpec, readSpecGeneration } from '../../record/specs.ts'
 import type { SyncHandler } from '../../serve/agent.ts'
 import { createLogHub, type LogHub } from '../../serve/log-hub.ts'
@@ -186,10 +187,21 @@ export async function createControllerCore(ports: CorePorts, options: CoreOption
     log.info('old records were removed', { ...removed, events })
   }
 
+  async function markBlobs(): Promise<void> {
+    if (!lead.leads()) return
+    const epoch = lead.epoch()
+    await renewBlobMark({ store, blobs: ports.blobs }, { mark: ports.ids.next('ctl'), guard: (tx) => requireEpoch(tx, epoch) })
+  }
+
+  /** What only matters where other controllers may be. */
+  const sharedChores: readonly Chore[] = [
+    { name: 'telling other controllers of hosts', every: shareEvery, run: lastSeen.share },
+    { name: 'marking the blob store', every: markEvery, run: markBlobs },
+  ]
   const plannedChores: readonly Chore[] = [
     { name: 'writing when hosts were last seen', every: flushEvery, run: lastSeen.flush },
     { name: 'sealing the journal', every: sealEvery, run: seal },
-    ...(options.alone ? [] : [{ name: 'telling other controllers of hosts', every: shareEvery, run: lastSeen.share }]),
+    ...(options.alone ? [] : sharedChores),
     { name: 'removing old records', every: retentionEvery, run: keepWithinRetention },
   ]
 
@@ -226,6 +238,8 @@ export async function createControllerCore(ports: CorePorts, options: CoreOption
     specGeneration: () => current.generation,
     async start() {
       await lead.hold()
+      // At once: another controller may start any moment, and looks for it.
+      if (!options.alone) await markBlobs()
       loop.start()
       chores = plannedChores.map((chore) => startChore(chore, { timers, log }))
     },

@@ -14,10 +14,10 @@ export const info = command({
   async run(cli) {
     const api = await openApi(cli)
     const controller = await api.get<ControllerView>('/controller')
-    const { sources, url } = api.connection
+    const { sources } = api.connection
     const client = {
       version: cli.version,
-      url: url.href,
+      url: api.url().href,
       urlFrom: sources.url,
       tokenFrom: sources.token,
       trust: sources.trust,
