@@ -25,4 +25,15 @@ export const soaks = [
     chunk: 10,
     minutes: 15,
   })),
+  {
+    name: 'controller-kills',
+    title:
+      'with two controllers on PostgreSQL no accepted job is lost or runs twice, logs and followed logs are byte-exact, and the lead moves within ten seconds, when leader, follower and database server are killed',
+    command: ['node', 'test/soak/controller-kills.ts'],
+    needs: ['nftables', 'iproute', 'accounts', 'postgres'],
+    rounds: 300,
+    share: 3,
+    chunk: 15,
+    minutes: 20,
+  },
 ]

@@ -1,4 +1,4 @@
-import { cp, mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -7,6 +7,7 @@ import type { z } from 'zod'
 import type { ControllerView, HostView, JobView } from '../../src/model/api.ts'
 import type { StreamPeer } from '../../src/ports/agent.ts'
 import type { Api } from '../e2e/api.ts'
+import { copyKeys } from '../e2e/fleet-controller.ts'
 import { runCidery } from '../e2e/processes.ts'
 import { waitFor } from '../e2e/wait.ts'
 import { startPostgres, type PostgresServer } from '../store/postgres-server.ts'
@@ -37,11 +38,6 @@ afterEach(async () => {
   await postgres.stop()
   await rm(directory, { recursive: true, force: true })
 })
-
-async function copyKeys(from: string, to: string): Promise<void> {
-  await mkdir(to, { recursive: true, mode: 0o700 })
-  await cp(join(from, 'keys'), join(to, 'keys'), { recursive: true })
-}
 
 type JobWaiting = z.infer<typeof JobView>['waiting']
 

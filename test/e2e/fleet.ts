@@ -1,10 +1,10 @@
 import { spawnSync } from 'node:child_process'
 import { mkdir, readFile, readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { startPostgres } from '../store/postgres-server.ts'
+import { startPostgres, type PostgresServer } from '../store/postgres-server.ts'
 import { apiOf, type Api } from './api.ts'
-import { freePort } from './free-port.ts'
-import { controllerOf, startCidery, temporaryDirectory, type ControllerAddress, type Running } from './processes.ts'
+import { copyKeys, fleetController, type FleetController } from './fleet-controller.ts'
+import { startCidery, temporaryDirectory, type ControllerAddress, type Running } from './processes.ts'
 import { waitFor } from './wait.ts'
 
 export interface FleetOptions {
@@ -12,11 +12,18 @@ export interface FleetOptions {
   /** Distinguishes this fleet's directories in failure messages. */
   readonly name: string
   readonly slots?: number
+  /** Two need PostgreSQL; default: one. */
+  readonly controllers?: 1 | 2
 }
 
-/** One controller and one agent as processes of their own, on loopback, with accounts and networks that no other run uses. */
+/** One or two controllers and one agent as processes of their own, on loopback, with accounts and networks that no other run uses. */
 export interface Fleet {
+  /** Asks the first controller. */
   readonly api: Api
+  readonly controllers: readonly FleetController[]
+  readonly postgres: PostgresServer | null
+  /** URLs of all controllers, as agents and people name them. */
+  readonly url: string
   readonly directory: string
   readonly stateDir: string
   /** First characters of the accounts that its jobs get. */
@@ -45,31 +52,30 @@ function ownPlace(): { readonly prefix: string; readonly uidRange: readonly [num
 /** Starts a fleet and waits until its host takes jobs. */
 export async function startFleet(options: FleetOptions): Promise<Fleet> {
   const directory = await temporaryDirectory(options.name)
-  const stateDir = join(directory.path, 'controller')
   const agentDir = join(directory.path, 'agent')
   const place = ownPlace()
   const postgres = options.store === 'postgres' ? await startPostgres() : null
-  const port = await freePort()
-  // The same for every start: a supervisor of a job must find the way back through a restarted controller.
-  const env: Record<string, string> = { CIDERY_STATE: stateDir }
-  if (postgres !== null) env['CIDERY_STORE_URL'] = await postgres.createDatabase()
+  const storeEnv: Record<string, string> = postgres === null ? {} : { CIDERY_STORE_URL: await postgres.createDatabase() }
+  const first = await makeController(storeEnv)
+  const { stateDir } = first
+  const controllers = [first]
   await mkdir(agentDir, { recursive: true, mode: 0o700 })
   await writeFile(join(agentDir, 'agent.yaml'), JSON.stringify({ engines: { user: { ...place, slots: options.slots ?? 3 } } }), {
     mode: 0o600,
   })
 
-  let controller: Running
   let agent: Running
-  let address: ControllerAddress
   let enrolled = false
-  const api = apiOf(() => address)
+  const api = apiOf(first.address)
+  const urls = (): string => controllers.map(({ url }) => url).join(',')
 
-  async function startController(): Promise<void> {
-    controller = startCidery(['controller', 'run', '--state', stateDir, '--listen', `127.0.0.1:${port}`], {
+  function makeController(env: Readonly<Record<string, string>>, name = 'controller'): Promise<FleetController> {
+    return fleetController({
       env,
-      logFile: join(directory.path, 'controller.log'),
+      stateDir: join(directory.path, name),
+      logFile: join(directory.path, `${name}.log`),
+      words: ['--blobs', join(directory.path, 'blobs')],
     })
-    address = await controllerOf(stateDir, controller)
   }
   async function startAgent(): Promise<void> {
     const own: Record<string, string> = { CIDERY_AGENT_STATE: agentDir }
@@ -78,7 +84,7 @@ export async function startFleet(options: FleetOptions): Promise<Fleet> {
       own['CIDERY_ENROL_TOKEN'] = enrolment.token
       enrolled = true
     }
-    agent = startCidery(['agent', 'run', '--url', address.url, '--state', agentDir], {
+    agent = startCidery(['agent', 'run', '--url', urls(), '--state', agentDir], {
       env: own,
       logFile: join(directory.path, 'agent.log'),
     })
@@ -107,32 +113,45 @@ export async function startFleet(options: FleetOptions): Promise<Fleet> {
     return left
   }
 
+  async function addController(): Promise<void> {
+    const second = await makeController(storeEnv, 'controller-2')
+    await copyKeys(stateDir, second.stateDir)
+    await second.start()
+    controllers.push(second)
+  }
+
   const fleet: Fleet = {
     api,
     directory: directory.path,
     stateDir,
     prefix: place.prefix,
-    address: () => address,
-    controller: () => controller,
+    controllers,
+    postgres,
+    get url() {
+      return urls()
+    },
+    address: first.address,
+    controller: first.running,
     agent: () => agent,
-    startController,
+    startController: first.start,
     startAgent,
-    killController: () => controller.kill(),
+    killController: first.kill,
     killAgent: () => agent.kill(),
     async stop() {
       await agent.stop()
-      await controller.stop()
+      for (const controller of controllers) await controller.stop()
     },
     residue,
     async remove() {
       await agent?.stop()
-      await controller?.stop()
+      for (const controller of controllers) await controller.stop()
       await postgres?.stop()
       await directory.remove()
     },
   }
   try {
-    await startController()
+    await first.start()
+    if (options.controllers === 2) await addController()
     await startAgent()
     await hostReady(fleet)
   } catch (error) {
