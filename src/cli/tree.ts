@@ -129,7 +129,7 @@ export const tree: readonly Entry[] = [
   {
     name: 'state',
     heading: 'Processes',
-    summary: 'show which controller answers, and where its state is',
+    summary: 'show which controller answers and where its state is, and move it',
     load: async () => (await import('./commands/state/state.ts')).state,
   },
   {

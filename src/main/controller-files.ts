@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { chmod, mkdir, open, readFile, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { CideryError } from '../model/errors.ts'
@@ -29,8 +30,14 @@ export interface StateDirectory {
   writeCa(pem: string): Promise<void>
 }
 
-export async function openStateDirectory(path: string): Promise<StateDirectory> {
+/** `make: false`: NOT_FOUND where no controller has been. */
+export async function openStateDirectory(path: string, { make } = { make: true }): Promise<StateDirectory> {
   const keys = join(path, 'keys')
+  if (!make && !existsSync(join(path, 'state.db'))) {
+    throw new CideryError('NOT_FOUND', `there is no state of a controller in ${path}`, {
+      hint: 'name its directory with --state or CIDERY_STATE',
+    })
+  }
   for (const directory of [path, keys]) {
     await mkdir(directory, { recursive: true, mode: 0o700 })
     await chmod(directory, 0o700)

@@ -19,6 +19,7 @@ import type { Certificates } from '../ports/certificates.ts'
 import type { Signer } from '../ports/secrets.ts'
 import { appendEvents } from '../record/journal.ts'
 import { migrate } from '../record/migrate.ts'
+import { forgetMoved, refuseMoved } from '../record/moved-state.ts'
 import { requireSameBlobs, requireSameKeys } from '../record/shared-state.ts'
 import { isLoopback } from '../serve/access/origin.ts'
 import type { Readiness } from '../serve/health.ts'
@@ -57,6 +58,7 @@ export async function openParts(options: ControllerOptions, undo: (() => Promise
   const store = await openStore(choice, state.database, { clock, timers, random, lock })
   undo.push(() => store.close())
   const migrated = await migrate(store, { clock })
+  if (choice.kind === 'sqlite') await (choice.named === true ? forgetMoved(store) : refuseMoved(store))
   if (migrated.from !== migrated.to) log.info('the schema was brought up to date', { ...migrated })
   const signer = createSigner({ keyFile: state.journalKey, random })
   const box = createSecretBox({ keyFile: state.secretsKey, random })

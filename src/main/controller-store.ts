@@ -15,20 +15,27 @@ export interface StorePorts {
 }
 
 /** Where state is kept: in a SQLite file of the state directory, or in PostgreSQL. */
-export type StoreChoice = { readonly kind: 'sqlite' } | { readonly kind: 'postgres'; readonly url: string }
+export type StoreChoice =
+  /** `named`: somebody said so, and it is not only what is taken without a word. */
+  { readonly kind: 'sqlite'; readonly named?: boolean } | { readonly kind: 'postgres'; readonly url: string }
 
 /**
- * Reads `--store`: nothing or `sqlite`, `postgres://…`, or `env`. A password belongs into `CIDERY_STORE_URL`, into the file that `CIDERY_STORE_URL_FILE`
+ * Reads `--store` (or `--to`): nothing, `sqlite`, or `postgres://…`. A password belongs into `CIDERY_STORE_URL`, into the file that `CIDERY_STORE_URL_FILE`
  * names, or into PGPASSWORD: arguments are seen by everybody on the machine, so one with a password is refused.
  */
-export function chooseStore(argument: string | undefined, env: Readonly<Record<string, string | undefined>>): StoreChoice {
+export function chooseStore(
+  argument: string | undefined,
+  env: Readonly<Record<string, string | undefined>>,
+  option: '--store' | '--to' = '--store',
+): StoreChoice {
   const fromEnvironment = env['CIDERY_STORE_URL'] ?? fromFile(env['CIDERY_STORE_URL_FILE'])
-  if (argument === undefined) return fromEnvironment === undefined ? { kind: 'sqlite' } : postgres(fromEnvironment)
-  if (argument === 'sqlite') return { kind: 'sqlite' }
-  const url = parsed(argument)
+  if (argument === undefined)
+    return fromEnvironment === undefined ? { kind: 'sqlite' } : { kind: 'postgres', url: parsed(fromEnvironment, option).href }
+  if (argument === 'sqlite') return { kind: 'sqlite', named: true }
+  const url = parsed(argument, option)
   if (url.password !== '') {
     throw new CideryError('INVALID_INPUT', 'the password of the database is in an argument, where everybody on this machine can read it', {
-      hint: 'put the whole URL into CIDERY_STORE_URL, or into a file that CIDERY_STORE_URL_FILE names, and leave out --store',
+      hint: `put the whole URL into CIDERY_STORE_URL, or into a file that CIDERY_STORE_URL_FILE names, and leave out ${option}`,
     })
   }
   const password = env['PGPASSWORD']
@@ -45,16 +52,12 @@ function fromFile(path: string | undefined): string | undefined {
   }
 }
 
-function postgres(url: string): StoreChoice {
-  return { kind: 'postgres', url: parsed(url).href }
-}
-
-function parsed(text: string): URL {
+function parsed(text: string, option: string): URL {
   const url = URL.parse(text)
   if (url !== null && (url.protocol === 'postgres:' || url.protocol === 'postgresql:')) return url
   // The text itself may hold a password: it is not repeated.
   throw new CideryError('INVALID_INPUT', 'the store is neither sqlite nor a postgres:// URL', {
-    hint: '--store sqlite, or --store postgres://user@host/database',
+    hint: `${option} postgres://user@host/database`,
   })
 }
 

@@ -50,6 +50,7 @@ export const eventKinds = [
   'audit.exported',
   'exec.opened',
   'journal.cut',
+  'state.copied',
 ] as const
 export const EventKind = z.enum(eventKinds)
 export type EventKind = z.infer<typeof EventKind>

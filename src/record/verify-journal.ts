@@ -36,7 +36,7 @@ const maxTries = 3
  * Reads the whole sealed journal and finds a changed, missing, added or swapped event, and a tail that is cut off below a checkpoint that
  * is stored or remembered by others. Retention leaves no problem behind: it cuts at a signed checkpoint.
  */
-export async function verifyJournal(store: Store, options: VerifyOptions): Promise<JournalVerdict> {
+export async function verifyJournal(store: Pick<Store, 'read'>, options: VerifyOptions): Promise<JournalVerdict> {
   for (let attempt = 1; ; attempt += 1) {
     const extent = await store.read(readExtent)
     const verdict = await verifyExtent(store, extent, options)
@@ -56,7 +56,7 @@ interface Extent {
   readonly strays: number
 }
 
-async function verifyExtent(store: Store, extent: Extent, options: VerifyOptions): Promise<JournalVerdict> {
+async function verifyExtent(store: Pick<Store, 'read'>, extent: Extent, options: VerifyOptions): Promise<JournalVerdict> {
   const walk: Walk = { first: null, number: extent.start.number, hash: extent.start.hash, checked: 0 }
   const remembered = options.remembered ?? []
   const problem =
@@ -87,7 +87,7 @@ interface WalkOptions {
   readonly marks: readonly Mark[]
 }
 
-async function walkEvents(store: Store, walk: Walk, options: WalkOptions): Promise<string | null> {
+async function walkEvents(store: Pick<Store, 'read'>, walk: Walk, options: WalkOptions): Promise<string | null> {
   const { extent, marks, pageSize } = options
   const wanted = new Set(marks.map((mark) => mark.number))
   const heads = new Map([[walk.number, walk.hash]])

@@ -28,6 +28,7 @@ const spec = join(directory, 'cidery.yaml')
 const cases: Readonly<Record<string, Case>> = {
   up: { args: [], helpOnly: 'starts a controller and an agent' },
   'controller run': { args: [], helpOnly: 'starts a controller' },
+  'state copy': { args: [], helpOnly: 'needs a state and a database' },
   'controller info': { args: [] },
   'agent run': { args: [], helpOnly: 'starts an agent' },
   'agent enrol': { args: [], helpOnly: 'needs a controller with a token' },

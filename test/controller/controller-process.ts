@@ -18,7 +18,8 @@ export interface ControllerProcess {
   readonly url: string
   readonly token: () => string
   pid(): number
-  start(): Promise<void>
+  /** `env`: variables of this start alone. */
+  start(env?: Readonly<Record<string, string>>): Promise<void>
   /** SIGKILL. */
   kill(): Promise<void>
   /** SIGTERM; resolves with the exit code. */
@@ -46,9 +47,9 @@ export async function controllerProcess(
   let address: ControllerAddress = { url, caFingerprint: null, token: '' }
   const api = apiOf(() => address)
 
-  async function start(): Promise<void> {
+  async function start(env: Readonly<Record<string, string>> = {}): Promise<void> {
     const words = ['controller', 'run', '--state', state, '--listen', `127.0.0.1:${port}`, ...(options.words ?? [])]
-    running = startCidery(words, { logFile, env: { CIDERY_STATE: state, ...options.env } })
+    running = startCidery(words, { logFile, env: { CIDERY_STATE: state, ...options.env, ...env } })
     address = await controllerOf(state, running)
   }
 
