@@ -10,6 +10,7 @@ import { createSystemClock } from '../../src/drivers/clocks/system-clock.ts'
 import { createHttpLink } from '../../src/drivers/links/http/controller-link.ts'
 import { controllerUrls } from '../../src/drivers/links/http/trust.ts'
 import { runAgent } from '../../src/main/agent.ts'
+import { CideryError } from '../../src/model/errors.ts'
 import { recordingLog } from '../doubles/recording-log.ts'
 
 let folder: string
@@ -60,6 +61,77 @@ async function plainServer(listener: RequestListener): Promise<string> {
 }
 
 const key = (): string => 'cidery_key_secret'
+
+describe('a link to several controllers', () => {
+  const json =
+    (text: string, status = 200): RequestListener =>
+    (_request, response) => {
+      response.writeHead(status, { 'content-type': 'application/json' }).end(text)
+    }
+  const unavailable = JSON.stringify({ code: 'UNAVAILABLE', detail: 'it is stopping' })
+
+  it('asks the next when one is away, and stays there', async () => {
+    const asked: string[] = []
+    const gone = await plainServer(json('{}'))
+    const stopping = await plainServer((request, response) => {
+      asked.push('stopping')
+      json(unavailable, 503)(request, response)
+    })
+    const good = await plainServer((request, response) => {
+      asked.push('good')
+      json('{"length":3}')(request, response)
+    })
+    const [server] = servers
+    server?.close()
+    const link = createHttpLink({ url: `${gone}, ${stopping},${good}`, caFingerprint: null, key })
+    expect(await link.appendLog('att_1', 0, Buffer.from('abc'))).toBe(3)
+    expect(await link.appendLog('att_1', 0, Buffer.from('abc'))).toBe(3)
+    expect(asked).toEqual(['stopping', 'good', 'good'])
+    expect(await link.health(2000)).toBe(true)
+    link.close()
+  })
+
+  it('takes a refusal of one for the answer of all, and says so when all are away', async () => {
+    let others = 0
+    const refusing = await plainServer(json(JSON.stringify({ code: 'UNAUTHENTICATED', detail: 'who?' }), 401))
+    const other = await plainServer((request, response) => {
+      others += 1
+      json('{"length":3}')(request, response)
+    })
+    const refused = createHttpLink({ url: `${refusing},${other}`, caFingerprint: null, key })
+    await expect(refused.appendLog('att_1', 0, Buffer.from('a'))).rejects.toMatchObject({ code: 'UNAUTHENTICATED' })
+    expect(others).toBe(0)
+    refused.close()
+    const away = createHttpLink({ url: 'http://127.0.0.1:1,http://127.0.0.1:2', caFingerprint: null, key })
+    await expect(away.appendLog('att_1', 0, Buffer.from('a'))).rejects.toMatchObject({ code: 'UNREACHABLE' })
+    away.close()
+  })
+
+  it('does not go on to another when the caller gave up', async () => {
+    let others = 0
+    const silent = await plainServer(() => undefined)
+    const other = await plainServer((request, response) => {
+      others += 1
+      json('{}')(request, response)
+    })
+    const link = createHttpLink({ url: `${silent},${other}`, caFingerprint: null, key })
+    const stop = new AbortController()
+    const asking = link.sync({ waitMs: 0 } as never, stop.signal)
+    stop.abort(new CideryError('UNREACHABLE', 'another sync failed'))
+    await expect(asking).rejects.toThrow('another sync failed')
+    expect(others).toBe(0)
+    link.close()
+  })
+
+  it('reads every address before the first is used', () => {
+    expect(() => createHttpLink({ url: 'http://127.0.0.1:1,http://ci.example', caFingerprint: null, key })).toThrow(
+      expect.objectContaining({ code: 'TLS_REQUIRED' }),
+    )
+    expect(() => createHttpLink({ url: 'http://127.0.0.1:1,', caFingerprint: null, key })).toThrow(
+      expect.objectContaining({ code: 'INVALID_INPUT' }),
+    )
+  })
+})
 
 describe('the way to a controller', () => {
   it('refuses plain HTTP to another machine unless development is asked for [003-28]', async () => {

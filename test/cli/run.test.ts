@@ -49,6 +49,13 @@ describe('run', () => {
     expect(run.stderr).toContain(outcome.message)
   })
 
+  it('goes on at the next controller when the first is away, without a word', async () => {
+    plays({ attempts: [{ pieces: ['x\n'], outcome: passed }] })
+    const run = await cidery(['run', '--', 'true'], { env: { CIDERY_URL: `http://127.0.0.1:1,${double.url}` } })
+    expect([run.code, run.stdout]).toEqual([0, 'x\n'])
+    expect(run.stderr).not.toContain('trying again')
+  })
+
   it('copies the log byte by byte, whatever the bytes are', async () => {
     const bytes = Buffer.from(Array.from({ length: 100_000 }, (_, index) => (index * 7919) % 256))
     plays({ attempts: [{ pieces: [bytes.subarray(0, 33_333), bytes.subarray(33_333)], outcome: passed }] })

@@ -132,7 +132,7 @@ async function playRounds(): Promise<readonly string[]> {
   try {
     const api = apiOfAll(fleet)
     const watch = watchForTwins()
-    const stream = streamJobs(api, { name: `short-${first}`, random })
+    const stream = streamJobs(api, { name: `short-${first}`, random, pauseMs: 600 })
     const followed: Followed[] = []
     const problems: string[] = []
     for (let round = first; round < first + rounds; round += 1) {

@@ -38,9 +38,16 @@ export interface JobStream {
   stop(): Promise<readonly Submitted[]>
 }
 
+export interface JobStreamOptions {
+  readonly name: string
+  readonly random: () => number
+  /** Shortest pause between two jobs, in ms; the longest is six times as long. */
+  readonly pauseMs?: number
+}
+
 /** Submits short jobs, one after another, until told to stop. */
-export function streamJobs(api: Api, options: { readonly name: string; readonly random: () => number }): JobStream {
-  const { name, random } = options
+export function streamJobs(api: Api, options: JobStreamOptions): JobStream {
+  const { name, random, pauseMs = 100 } = options
   const accepted: Submitted[] = []
   const state = { going: true }
   const work = (async () => {
@@ -50,7 +57,7 @@ export function streamJobs(api: Api, options: { readonly name: string; readonly 
       const seconds = (0.2 + random() * 1.5).toFixed(2)
       const job = await submit(api, { key: word, script: `echo begin ${word}; sleep ${seconds}; echo end ${word}; exit ${code}` })
       accepted.push({ id: job.id, code, log: `begin ${word}\nend ${word}\n` })
-      await sleep(100 + random() * 500)
+      await sleep(pauseMs * (1 + random() * 5))
     }
   })()
   return {

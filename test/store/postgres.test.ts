@@ -80,6 +80,37 @@ describe('two controllers on one PostgreSQL', () => {
     stop()
   })
 
+  it('tell each other what was announced, in order, and only when it was committed', async () => {
+    const [heardByOne, heardByTwo]: (string | null)[][] = [[], []]
+    const stops = [one.onAnnounced((text) => heardByOne?.push(text)), two.onAnnounced((text) => heardByTwo?.push(text))]
+    const refused = one.write(async (tx) => {
+      await one.announce(tx, 'refused')
+      throw new Error('not this one')
+    })
+    await expect(refused).rejects.toThrow('not this one')
+    await one.write(async (tx) => {
+      for (let number = 0; number < 20; number += 1) await one.announce(tx, `${number} ${'x'.repeat(4000)}`)
+    })
+    await two.write((tx) => two.announce(tx, 'from two'))
+    await until(() => heardByTwo?.length === 20 && heardByOne?.length === 1)
+    expect(heardByTwo).toEqual(Array.from({ length: 20 }, (_, number) => `${number} ${'x'.repeat(4000)}`))
+    expect(heardByOne).toEqual(['from two'])
+    for (const stop of stops) stop()
+  })
+
+  it('take turns: under load from both, none is refused and none waits for the others to be done', async () => {
+    let done = 0
+    const writer = async (store: MigratableStore): Promise<void> => {
+      for (let number = 0; number < 20; number += 1) {
+        await store.write((tx) => addOne(tx, 'turns'))
+        done += 1
+      }
+    }
+    await Promise.all(Array.from({ length: 20 }, (_, number) => writer(number % 2 === 0 ? one : two)))
+    expect(done).toBe(400)
+    expect(await one.read((db) => valueOf(db, 'turns'))).toBe('400')
+  })
+
   it('migrate an empty database at the same time, and only once', async () => {
     const fresh = await server.createDatabase()
     const stores = await Promise.all([open(fresh), open(fresh), open(fresh)])
@@ -141,13 +172,17 @@ describe('a PostgreSQL that goes away', () => {
     try {
       await migrate(one, { clock })
       let heard = 0
+      const announced: (string | null)[] = []
       two.onCommit(() => {
         heard += 1
       })
+      two.onAnnounced((text) => announced.push(text))
       proxy.cut()
       await one.write((tx) => setMeta(tx, 'after the cut', 'x'))
       await until(() => heard > 0)
       await until(async () => (await two.read((db) => valueOf(db, 'after the cut'))) === 'x')
+      // What was announced while nobody listened is lost, and that it may be is said.
+      await until(() => announced.includes(null))
       await two.write((tx) => setMeta(tx, 'from two', 'x'))
       expect(await one.read((db) => valueOf(db, 'from two'))).toBe('x')
     } finally {
