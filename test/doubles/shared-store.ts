@@ -6,8 +6,11 @@ export interface ControllerLife {
   alive(): boolean
   /** Resolves when it is over. */
   readonly died: Promise<void>
-  /** SIGKILL at the nth use of the store from now: before it has an effect, or after it, before it is heard. */
-  killAt(use: number, when: 'before' | 'after'): void
+  /** At the nth use of the store from now: SIGKILL before it has an effect, or after it and before it is heard; or SIGSTOP before it. */
+  strikeAt(use: number, how: 'killed before' | 'killed after' | 'frozen'): void
+  frozen(): boolean
+  /** SIGCONT: goes on as if no time had passed. */
+  thaw(): void
 }
 
 function never<T>(): Promise<T> {
@@ -33,8 +36,14 @@ export function sharedStore(store: MigratableStore): {
     sessions.add(hear)
     let alive = true
     let left = Number.POSITIVE_INFINITY
-    let when: 'before' | 'after' = 'before'
+    let how: Parameters<ControllerLife['strikeAt']>[1] = 'killed before'
+    let thawed: PromiseWithResolvers<void> | null = null
     const { promise: died, resolve: die } = Promise.withResolvers<void>()
+
+    async function whenRunning(): Promise<void> {
+      await thawed?.promise
+      if (!alive) await never()
+    }
 
     function end(): void {
       alive = false
@@ -45,16 +54,19 @@ export function sharedStore(store: MigratableStore): {
     async function use<T>(work: () => Promise<T>): Promise<T> {
       if (!alive) return never()
       left -= 1
-      if (left === 0 && when === 'before') {
+      if (left === 0 && how === 'killed before') {
         end()
         return never()
       }
-      const dies = left === 0
+      if (left === 0 && how === 'frozen') thawed = Promise.withResolvers()
+      await thawed?.promise
+      const dies = left === 0 && how === 'killed after'
       const value = await work().catch((error: unknown) => {
         if (alive) throw error
         return never<T>()
       })
       if (dies) end()
+      await thawed?.promise
       return alive ? value : never()
     }
 
@@ -86,15 +98,20 @@ export function sharedStore(store: MigratableStore): {
         async close() {},
       } satisfies MigratableStore,
       timers: {
-        after: (delay, run) => timers.after(delay, () => (alive ? run() : undefined)),
-        sleep: (delay, signal) => timers.sleep(delay, signal).then(() => (alive ? undefined : never())),
+        after: (delay, run) => timers.after(delay, () => void whenRunning().then(run)),
+        sleep: (delay, signal) => timers.sleep(delay, signal).then(whenRunning),
       } satisfies Timers,
       life: {
         alive: () => alive,
         died,
-        killAt(count, moment) {
-          left = count
-          when = moment
+        strikeAt(use, what) {
+          left = use
+          how = what
+        },
+        frozen: () => thawed !== null,
+        thaw() {
+          thawed?.resolve()
+          thawed = null
         },
       } satisfies ControllerLife,
     }
