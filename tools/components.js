@@ -41,6 +41,7 @@ export const components = {
   chromium: { found: () => ['chromium', 'google-chrome', 'chromium-browser'].some(hasCommand), debian: ['chromium', 'fonts-dejavu-core'] },
   qemu: { found: commands('qemu-system-x86_64', 'qemu-img', 'socat'), debian: ['qemu-system-x86', 'qemu-utils', 'socat'] },
   'disk-tools': { found: commands('mmdebstrap', 'mke2fs', 'cpio'), debian: ['mmdebstrap', 'e2fsprogs', 'cpio'] },
+  perl: { found: commands('perl', 'openssl'), debian: ['perl', 'openssl'] },
   bash: { found: commands('bash'), debian: ['bash'] },
   zsh: { found: commands('zsh'), debian: ['zsh'] },
   fish: { found: commands('fish'), debian: ['fish'] },

@@ -41,6 +41,15 @@ export const suites = [
     minutes: 15,
   },
   {
+    name: 'tart',
+    include: ['test/tart/**/*.test.ts'],
+    needs: ['iproute', 'accounts', 'sshd', 'disk-tools', 'perl'],
+    platform: 'linux',
+    root: true,
+    testSeconds: 120,
+    minutes: 10,
+  },
+  {
     name: 'vm',
     include: ['test/vm/**/*.test.ts'],
     needs: ['qemu', 'disk-tools', 'sshd'],

@@ -1,0 +1,3 @@
+import { restartHost } from './host.ts'
+
+restartHost()
