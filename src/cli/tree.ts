@@ -17,7 +17,7 @@ export const tree: readonly Entry[] = [
   {
     name: 'agent',
     heading: 'Processes',
-    summary: 'run, install and check the agent of this host',
+    summary: 'run, install and check the agent of this host, and upgrade that of others',
     load: async () => (await import('./commands/agent/agent.ts')).agent,
   },
   {

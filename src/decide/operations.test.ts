@@ -36,6 +36,16 @@ function started(state: OperationState, changes: Partial<Operation> = {}): Opera
   return makeOperation(1, host, { state, startedAt: start, startedBootId: 'boot-1', ...changes })
 }
 
+const upgradeRequest = {
+  kind: 'upgradeAgent',
+  blob: '0'.repeat(64),
+  sizeBytes: 1,
+  version: '2.0.0',
+  release: '1'.repeat(64),
+  allowDowngrade: false,
+  deadlineS: 120,
+} as const
+
 function factsFrom(at: number, clockSkewMs = 0): Partial<Host> {
   return { facts: makeFacts({ at, clockSkewMs }) }
 }
@@ -377,10 +387,33 @@ describe('success', () => {
     expect(moveOf({ ...reboot, state: 'VALIDATING' }, start + 2 * minute, back)).toBeNull()
     expect(moveOf({ ...reboot, state: 'BLOCKED' }, start + 2 * minute, back)).toBeNull()
   })
+
+  it('of an upgrade shows in newer facts that name it as what brought the release; without them it ends at its deadline [003-36]', () => {
+    const upgrade = started('AWAITING_RECONNECT', {
+      request: upgradeRequest,
+      changedAt: start + minute,
+      limits: { warning: minute, hard: hour, reconnect: 5 * minute },
+    })
+    const release = { commit: null, path: '/releases/2.0.0', sha256: upgradeRequest.release, operation: upgrade.id as string | null }
+    const runs = (at: number, change: Partial<typeof release> = {}) => ({
+      facts: makeFacts({ at, agentRelease: { ...release, ...change } }),
+    })
+    expect(moveOf(upgrade, start + 2 * minute, runs(start + minute + 1))).toBe('SUCCESS')
+    // The host came back by the new release and says nothing more of the operation: that is enough.
+    expect(moveOf({ ...upgrade, state: 'EXECUTING' }, start + 2 * minute, runs(start + minute + 1))).toBe('SUCCESS')
+    expect(moveOf(upgrade, start + 2 * minute, runs(start + minute))).toBeNull()
+    // On trial, or brought by something else: that it runs is not yet that it stays.
+    expect(moveOf(upgrade, start + 2 * minute, runs(start + minute + 1, { operation: null }))).toBeNull()
+    expect(moveOf(upgrade, start + 2 * minute, runs(start + minute + 1, { operation: 'op_another' }))).toBeNull()
+    expect(moveOf(upgrade, start + 2 * minute, factsFrom(start + minute + 1))).toBeNull()
+    expect(moveOf(upgrade, start + 6 * minute - 1, factsFrom(start + 5 * minute))).toBeNull()
+    expect(moveOf(upgrade, start + 6 * minute, factsFrom(start + 5 * minute))).toBe('TIMEOUT')
+  })
 })
 
 it.each([
   ['reboot', { kind: 'reboot' }, 'AWAITING_RECONNECT'],
+  ['upgrade of the agent', upgradeRequest, 'AWAITING_RECONNECT'],
   ['restart of the agent', { kind: 'restartAgent', drain: false }, 'AWAITING_RECONNECT'],
   ['command', { kind: 'exec', command: ['true'] }, null],
 ] satisfies [string, Operation['request'], OperationState | null][])(

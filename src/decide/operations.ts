@@ -165,10 +165,14 @@ function failed(operation: Operation): Step {
   return move(operation, 'ERROR', `it ended with code ${operation.exitCode ?? 0}`)
 }
 
-/** When an operation was done as far as anybody can tell: as its agent said, or, for a restart of the machine, when it was seen under a new boot id. */
+/**
+ * When an operation was done as far as anybody can tell: as its agent said; else, for a restart of the machine, when it was seen under a new boot id, and
+ * for an upgrade, when the host's facts name it as what brought the release that runs there.
+ */
 function doneMoment(operation: Operation, host: Host): Instant | null {
   if (!hasStarted(operation)) return null
   if (operation.completedAt !== null) return operation.completedAt
+  if (operation.request.kind === 'upgradeAgent') return host.facts?.agentRelease?.operation === operation.id ? operation.changedAt : null
   if (operation.request.kind !== 'reboot' || operation.startedBootId === null) return null
   return host.bootId !== null && host.bootId !== operation.startedBootId ? operation.changedAt : null
 }
@@ -222,7 +226,7 @@ function advanceRunning(operation: Operation, scene: HostScene): Step | null {
 }
 
 function goesAway(operation: Operation): boolean {
-  return operation.request.kind === 'reboot' || operation.request.kind === 'restartAgent'
+  return operation.request.kind === 'reboot' || operation.request.kind === 'restartAgent' || operation.request.kind === 'upgradeAgent'
 }
 
 function advanceOverdue(operation: Operation, moment: Moment): Step | null {

@@ -34,6 +34,8 @@ export interface AgentLoopOptions {
   readonly hostEnvironment: Readonly<Record<string, string>>
   /** Prove at start and again when due that sandboxes boot. */
   readonly bootProbes: boolean
+  /** This agent is a new release on trial. */
+  readonly inTrial?: boolean
   /** When the local health endpoint changes its mind. */
   readonly healthPolicy?: VerdictPolicy
 }
@@ -139,6 +141,9 @@ export async function startAgentLoop(ports: AgentPorts, options: AgentLoopOption
   const owners = (): ReadonlySet<string> => new Set([...attempts.owners(), ...sandboxes.owners(), ...readiness.owners()])
   const operations = operationBoard({
     ports,
+    agentVersion: options.agentVersion,
+    inTrial: options.inTrial ?? false,
+    online: () => sync.state().online,
     bootId,
     instanceId,
     stopping,

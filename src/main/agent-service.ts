@@ -1,10 +1,11 @@
 import { lstat, readFile, stat } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { isAbsolute, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { createHttpLink } from '../drivers/links/http/controller-link.ts'
 import { controllerUrls } from '../drivers/links/http/trust.ts'
 import { createKernelLock } from '../drivers/locks/kernel-lock.ts'
+import { adoptRelease } from '../drivers/releases/folder/adopt.ts'
+import { releasePlaces } from '../drivers/releases/folder/places.ts'
 import { serviceManagers } from '../drivers/services/registry.ts'
 import { CideryError } from '../model/errors.ts'
 import type { Proof } from '../model/readiness.ts'
@@ -12,6 +13,7 @@ import type { AgentIdentity } from '../ports/agent.ts'
 import type { ServiceDefinition, ServiceManager } from '../ports/services.ts'
 import { enginesOf } from './agent-engines.ts'
 import { agentExitCodes } from './agent.ts'
+import { isRelease, ownRoot } from './own-release.ts'
 
 export interface AgentServiceOptions {
   /** The agent's own directory. */
@@ -25,6 +27,8 @@ export interface AgentServiceOptions {
   /** `CIDERY_…` variables that the service needs. */
   readonly environment: Readonly<Record<string, string>>
   readonly manager?: ServiceManager
+  /** Folder of the cidery that is installed; default: this one. */
+  readonly root?: string
 }
 
 /** One requirement of a host and whether it holds. */
@@ -47,7 +51,10 @@ export function serviceManager(): ServiceManager {
   throw new CideryError('UNSUPPORTED', `cidery installs no services on ${platform}`)
 }
 
-/** The agent as a service: this Node, this installation, absolute paths, no secret. INVALID_INPUT when a token is among the words. */
+/**
+ * The agent as a service: absolute paths, no secret. A release that brings its Node runs from the agent's own directory, by the link that an upgrade moves;
+ * anything else from where it lies, on this Node. INVALID_INPUT when a token is among the words.
+ */
 export function agentService(options: AgentServiceOptions): ServiceDefinition {
   const { stateDir, words, user, desktopSession, environment } = options
   if (!isAbsolute(stateDir)) throw new CideryError('INVALID_INPUT', `the state directory ${stateDir} is not an absolute path`)
@@ -57,11 +64,22 @@ export function agentService(options: AgentServiceOptions): ServiceDefinition {
         hint: 'enrol first (cidery agent enrol), then install the service',
       })
   }
-  const program = fileURLToPath(new URL('../../bin/cidery.js', import.meta.url))
+  const { root = ownRoot } = options
+  const bin = isRelease(root) ? join(releasePlaces(stateDir).current, 'bin') : join(root, 'bin')
   return {
     name: 'cidery-agent',
     description: 'cidery agent: runs CI jobs on this host',
-    argv: [process.execPath, program, 'agent', 'run', '--state', stateDir, '--wait-for-lock', lockWait, ...words],
+    argv: [
+      isRelease(root) ? join(bin, 'node') : process.execPath,
+      join(bin, 'cidery.js'),
+      'agent',
+      'run',
+      '--state',
+      stateDir,
+      '--wait-for-lock',
+      lockWait,
+      ...words,
+    ],
     environment: { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', ...environment },
     user,
     logFile: desktopSession ? join(homedir(), 'Library', 'Logs', 'cidery', 'agent.log') : '/var/log/cidery/agent.log',
@@ -74,7 +92,11 @@ export function agentService(options: AgentServiceOptions): ServiceDefinition {
 /** Installs the agent's service and starts it. Gives what was done, line by line. */
 export async function installAgentService(options: AgentServiceOptions): Promise<readonly string[]> {
   const manager = options.manager ?? serviceManager()
-  return manager.install(agentService(options))
+  const { root = ownRoot, stateDir } = options
+  const service = agentService(options)
+  if (!isRelease(root)) return manager.install(service)
+  const { version, path } = await adoptRelease(root, stateDir)
+  return [`cidery ${version} is in ${path}`, ...(await manager.install(service))]
 }
 
 /** Stops the agent's service and removes it; its state and its jobs stay. */

@@ -29,6 +29,7 @@ import { lockAccounts } from './account-lock.ts'
 import { readAgentConfig } from './agent-config.ts'
 import { makeEngines, type AgentEngines } from './agent-engines.ts'
 import { serveHealth, type HealthAddress } from './agent-health.ts'
+import { releasesOf } from './own-release.ts'
 import { supervisorEntry } from './supervisor-entry.ts'
 
 export interface RunAgentOptions {
@@ -53,6 +54,10 @@ export interface RunAgentOptions {
   readonly networkWait?: NetworkWait
   /** Prove at start and when due that sandboxes boot; default true. */
   readonly bootProbes?: boolean
+  /** Its process is nothing but this agent, so that an upgrade can replace it; default false. */
+  readonly alone?: boolean
+  /** It is a new release on trial. */
+  readonly inTrial?: boolean
   /** Directories that no job may see besides the agent's own: the controller's, when both are in one process. */
   readonly hiddenDirs?: readonly string[]
   /** Addresses that no job behind `nat` may reach besides the controller's: `host` or `host:port`. */
@@ -174,7 +179,8 @@ async function startHeld(options: RunAgentOptions, release: () => Promise<void>)
   const random = createSystemRandom()
   const keyring = keyringOf(journal, random)
   const link = createHttpLink({ ...target, allowPlainHttp: options.allowPlainHttp ?? false, key: () => keyring.present() })
-  const ports = wire(options, { journal, link, random })
+  const releases = await releasesOf(stateDir, options.alone ?? false)
+  const ports = wire(options, { journal, link, random, releases })
   const signal = options.signal ?? new AbortController().signal
   try {
     const ready = await waitForController(ports, options.networkWait ?? defaultNetworkWait, signal).catch((error: unknown) =>
@@ -221,9 +227,10 @@ interface Wiring {
   readonly journal: AgentJournal
   readonly link: HttpLink
   readonly random: AgentPorts['random']
+  readonly releases: AgentPorts['releases']
 }
 
-function wire(options: RunAgentOptions, { journal, link, random }: Wiring): AgentPorts {
+function wire(options: RunAgentOptions, { journal, link, random, releases }: Wiring): AgentPorts {
   const { stateDir, log } = options
   const clock = createSystemClock()
   const processes = new LocalProcesses()
@@ -233,6 +240,7 @@ function wire(options: RunAgentOptions, { journal, link, random }: Wiring): Agen
     link,
     journal,
     processes,
+    releases,
     log,
     timers: createSystemTimers(),
     ids: createIds(clock, random),
@@ -266,6 +274,7 @@ async function startLoop(options: RunAgentOptions, { ports, keyring, target }: S
     rebootCommand: options.allowReboot === true ? rebootCommands[os] : null,
     hostEnvironment: { PATH: process.env['PATH'] ?? '/usr/bin:/bin', HOME: homedir(), LANG: process.env['LANG'] ?? 'C.UTF-8' },
     bootProbes: options.bootProbes ?? true,
+    inTrial: options.inTrial ?? false,
   })
 }
 

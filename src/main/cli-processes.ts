@@ -8,6 +8,7 @@ import { writeToStderr } from '../drivers/logs/stderr.ts'
 import { CideryError } from '../model/errors.ts'
 import type { Milliseconds } from '../model/instant.ts'
 import type { Log } from '../ports/log.ts'
+import { leadTrial, takeTrialMark } from './agent-trial.ts'
 import { agentExitCode, runAgent } from './agent.ts'
 import type { RunAgentOptions } from './agent.ts'
 import { parseListen } from './controller-options.ts'
@@ -104,10 +105,18 @@ export interface AgentCommand {
 
 /** Runs an agent until a signal or the agent itself ends it; resolves with the exit code of the process. */
 export async function agentCommand(command: AgentCommand): Promise<number> {
-  const agent = await runAgent(await agentOptions(command))
+  const options = await agentOptions(command)
+  const trial = { stateDir: command.stateDir, words: process.argv.slice(2), log: options.log }
+  const inTrial = takeTrialMark()
+  // A trial that a killed process led goes on here.
+  const led = inTrial ? null : await leadTrial(trial)
+  if (led !== null) return led
+  const agent = await runAgent({ ...options, alone: true, inTrial })
   const stop = () => void agent.stop()
   process.once('SIGTERM', stop).once('SIGINT', stop)
-  return agentExitCode(await agent.ended)
+  const end = await agent.ended
+  const code = end === 'restart' && !inTrial ? await leadTrial(trial) : null
+  return code ?? agentExitCode(end)
 }
 
 /** Brings this host into the fleet and leaves: the agent is then started by its service. Resolves with the name of the host. */

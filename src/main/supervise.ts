@@ -193,7 +193,7 @@ export async function supervise(files: RunFiles, run: SupervisedRun, announce: (
   process.on('SIGUSR2', () => undefined)
   process.on('SIGHUP', () => undefined)
   const startedAt = Date.now()
-  if (!claimJson(files, files.record, { ...identify(process.pid), startedAt })) return announce()
+  if (!claimJson(files, files.record, { ...identify(process.pid), startedAt, program: process.argv[1] })) return announce()
   announce()
   const log = new SupervisedLog(files.log, run.logLimitBytes)
   const { end, asked } = await follow(run, files, log)

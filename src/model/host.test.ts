@@ -30,7 +30,9 @@ it('reports facts that are whole, and may report more than is known yet', () => 
       problems: ['x'],
       network: { addresses: ['10.0.0.1'], rxBytes: 1, txBytes: 2 },
       sandboxes: [{ id: 'a', engine: 'user', state: 'running' }],
+      agentRelease: { commit: 'abc', path: '/x', sha256: '0'.repeat(64), operation: null },
     }),
+    optional: { agentRelease: undefined },
     loose: true,
     good: {
       clockSkewMs: [null, -5],

@@ -3,6 +3,7 @@ import type { HostId } from './id.ts'
 import type { Instant } from './instant.ts'
 import { EngineName } from './job.ts'
 import { Readiness } from './readiness.ts'
+import { AgentRelease } from './release.ts'
 import { Shape, type Labels } from './shape.ts'
 
 /**
@@ -61,6 +62,8 @@ export const HostFacts = z.looseObject({
   osVersion: z.string().max(200),
   arch: z.enum(['x64', 'arm64']),
   agentVersion: z.string().max(100),
+  /** What exactly runs there; agents before 0.2 do not say. */
+  agentRelease: AgentRelease.optional(),
   capacity: Shape,
   free: Shape,
   load1: z.number(),

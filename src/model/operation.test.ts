@@ -90,6 +90,7 @@ it('has limits per kind of request', () => {
   expect(operationLimits).toEqual({
     exec: usual,
     restartAgent: quick,
+    upgradeAgent: { warning: 5 * minute, hard: 15 * minute, reconnect: 5 * minute },
     reboot: { warning: 10 * minute, hard: 30 * minute, reconnect: 10 * minute },
     probe: { warning: 5 * minute, hard: 10 * minute, reconnect: 90 * second },
     clean: usual,
@@ -104,6 +105,15 @@ it('has limits per kind of request', () => {
 it.each([
   { kind: 'exec', command: ['true'] },
   { kind: 'restartAgent', drain: true },
+  {
+    kind: 'upgradeAgent',
+    blob: '0'.repeat(64),
+    sizeBytes: 1,
+    version: '1.0.0',
+    release: '1'.repeat(64),
+    allowDowngrade: false,
+    deadlineS: 60,
+  },
   { kind: 'reboot' },
   { kind: 'probe' },
   { kind: 'clean' },

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import type { HostId, OperationId } from './id.ts'
 import { minute, second, type Instant, type Milliseconds } from './instant.ts'
+import { UpgradeRequest } from './release.ts'
 
 /** States of an operation; the names are those of row 003-33. */
 export const operationStates = [
@@ -70,6 +71,8 @@ export const OperationRequest = z.discriminatedUnion('kind', [
   /** Run a command on the host itself, as the agent's user. Admin only. */
   z.strictObject({ kind: z.literal('exec'), command: z.array(z.string()).min(1).max(1000) }),
   z.strictObject({ kind: z.literal('restartAgent'), drain: z.boolean() }),
+  /** Put another release in place of the agent's own. Admin only, as `exec`. */
+  UpgradeRequest,
   z.strictObject({ kind: z.literal('reboot') }),
   /** Prove readiness again now. */
   z.strictObject({ kind: z.literal('probe') }),
@@ -100,6 +103,7 @@ export interface OperationLimits {
 export const operationLimits = {
   exec: { warning: 5 * minute, hard: 15 * minute, reconnect: 90 * second },
   restartAgent: { warning: 2 * minute, hard: 5 * minute, reconnect: 90 * second },
+  upgradeAgent: { warning: 5 * minute, hard: 15 * minute, reconnect: 5 * minute },
   reboot: { warning: 10 * minute, hard: 30 * minute, reconnect: 10 * minute },
   probe: { warning: 5 * minute, hard: 10 * minute, reconnect: 90 * second },
   clean: { warning: 5 * minute, hard: 15 * minute, reconnect: 90 * second },

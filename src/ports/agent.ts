@@ -6,6 +6,7 @@ import type { Log } from './log.ts'
 import type { SourceMirrors } from './mirrors.ts'
 import type { Processes } from './processes.ts'
 import type { Ids, Random } from './random.ts'
+import type { Releases } from './releases.ts'
 import type { Supervisors } from './supervisors.ts'
 import type { Clock, Timers } from './time.ts'
 
@@ -22,6 +23,7 @@ export interface AgentPorts {
   readonly probe: HostProbe
   readonly processes: Processes
   readonly mirrors: SourceMirrors
+  readonly releases: Releases
   readonly log: Log
 }
 

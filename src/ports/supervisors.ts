@@ -42,6 +42,8 @@ export interface Supervisors {
   readLog(id: string, offset: number, limit: number): Promise<Uint8Array>
   logLength(id: string): Promise<number>
   list(): Promise<readonly string[]>
+  /** Paths of the programs that living supervisors are; null: one of them does not say. */
+  programs(): Promise<readonly string[] | null>
   /** Kills what is left and removes its files. */
   remove(id: string): Promise<void>
 }

@@ -50,6 +50,11 @@ export async function liveOperationsOfHosts(db: Reader, hostIds: readonly string
   return operations
 }
 
+/** The bytes that a host needs for what is asked of it. */
+export function digestsOfOperation(request: OperationRequest): readonly string[] {
+  return request.kind === 'upgradeAgent' ? [request.blob] : []
+}
+
 /** The latest operations of a host, newest first. */
 export async function listOperations(db: Reader, hostId: string, limit: number): Promise<readonly Operation[]> {
   const rows = await db

@@ -3,7 +3,8 @@ import type { Blobs } from '../ports/blobs.ts'
 import type { Reader } from '../ports/store.ts'
 import { digestsOfJob, hasBlob, removeUpload, uploadsBefore } from './blobs.ts'
 import type { Recorder, RecordTx } from './commit.ts'
-import { jobOf } from './rows.ts'
+import { digestsOfOperation } from './operations.ts'
+import { jobOf, operationOf } from './rows.ts'
 
 export interface RetentionLimits {
   readonly logRetention: Milliseconds
@@ -104,7 +105,7 @@ async function isLive(db: Reader, attemptId: string): Promise<boolean> {
 /** The row goes first: bytes without a row are sent again, a row without bytes would promise what is not there. */
 async function removeBlobs(ports: RetentionPorts, before: Instant): Promise<number> {
   const old = await ports.write(async (tx) => {
-    const needed = await digestsOfLiveJobs(tx.db)
+    const needed = new Set([...(await digestsOfLiveJobs(tx.db)), ...(await digestsOfLiveOperations(tx.db))])
     const rows = await tx.db.selectFrom('blobs').select('digest').where('last_used_at', '<', before).orderBy('digest').execute()
     const digests = rows.map(({ digest }) => digest).filter((digest) => !needed.has(digest))
     for (let start = 0; start < digests.length; start += batch) {
@@ -126,6 +127,11 @@ async function removeBlobs(ports: RetentionPorts, before: Instant): Promise<numb
 async function digestsOfLiveJobs(db: Reader): Promise<ReadonlySet<string>> {
   const rows = await db.selectFrom('jobs').selectAll().where('ended_at', 'is', null).orderBy('id').execute()
   return new Set(rows.flatMap((row) => digestsOfJob(jobOf(row).resolved.spec)))
+}
+
+async function digestsOfLiveOperations(db: Reader): Promise<readonly string[]> {
+  const rows = await db.selectFrom('operations').selectAll().where('ended_at', 'is', null).orderBy('id').execute()
+  return rows.flatMap((row) => digestsOfOperation(operationOf(row).request))
 }
 
 async function removeUploads(ports: RetentionPorts, before: Instant): Promise<number> {

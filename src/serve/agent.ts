@@ -9,6 +9,7 @@ import { findAttemptRow, liveAttemptsOfHosts, recordLog } from '../record/attemp
 import { digestsOfJob } from '../record/blobs.ts'
 import { announceKey } from '../record/host-keys.ts'
 import { findJob } from '../record/jobs.ts'
+import { digestsOfOperation, liveOperationsOfHosts } from '../record/operations.ts'
 import type { AttemptRow } from '../record/rows.ts'
 import { openSecrets } from '../record/secrets.ts'
 import { logName, type LogServices } from './logs.ts'
@@ -110,7 +111,7 @@ export function agentRoutes(services: AgentServices): readonly Route[] {
     route({
       method: 'GET',
       path: '/agent/blobs/:digest',
-      summary: 'Bytes that a job of this host starts from; takes Range: bytes=N-',
+      summary: 'Bytes that a job or an upgrade of this host starts from; takes Range: bytes=N-',
       tag: 'agent',
       access: 'host',
       params: z.strictObject({ digest: BlobDigest }),
@@ -191,13 +192,16 @@ async function sendBlob(services: AgentServices, context: RouteContext, digest: 
   await reply.send(stream)
 }
 
-/** A host gets only the bytes that a job which it runs now starts from. */
+/** A host gets only the bytes that a job which it runs now starts from, or the release that it is to run. */
 async function requireNeeded(db: Reader, hostId: string, digest: string): Promise<void> {
   for (const attempt of await liveAttemptsOfHosts(db, [hostId])) {
     const job = await findJob(db, attempt.jobId)
     if (job !== null && digestsOfJob(job.resolved.spec).includes(digest)) return
   }
-  throw new CideryError('NOT_FOUND', `no job of this host starts from ${digest}`)
+  for (const { state, request } of await liveOperationsOfHosts(db, [hostId])) {
+    if (state !== 'PENDING' && digestsOfOperation(request).includes(digest)) return
+  }
+  throw new CideryError('NOT_FOUND', `no job or upgrade of this host starts from ${digest}`)
 }
 
 /** Start of an open range (`bytes=5-`); 0 without one. INVALID_INPUT for other forms. */

@@ -3,11 +3,13 @@ import { OperationCreate, OperationView } from '../model/api.ts'
 import { CideryError } from '../model/errors.ts'
 import { OperationId } from '../model/id.ts'
 import { allows } from '../model/identity.ts'
-import { second } from '../model/instant.ts'
-import { operationLimits, type OperationKind, type OperationLimits } from '../model/operation.ts'
+import { minute, second } from '../model/instant.ts'
+import { operationLimits, type OperationKind, type OperationLimits, type OperationRequest } from '../model/operation.ts'
 import type { Spec } from '../model/spec.ts'
+import { hasBlob, touchBlobs } from '../record/blobs.ts'
+import type { RecordTx } from '../record/commit.ts'
 import { readHost } from '../record/hosts.ts'
-import { createOperation, extendOperation, listOperations, readOperation, requestKill } from '../record/operations.ts'
+import { createOperation, digestsOfOperation, extendOperation, listOperations, readOperation, requestKill } from '../record/operations.ts'
 import { lastHeard, operationView } from './host-views.ts'
 import { route, type Route } from './route.ts'
 import { authorOf, type Services } from './services.ts'
@@ -28,6 +30,33 @@ export function limitsFor(
   const hard = wanted.hardS === undefined ? (set.hard ?? standard.hard) : wanted.hardS * second
   const warning = wanted.warningS === undefined ? (set.warning ?? standard.warning) : wanted.warningS * second
   return { hard, warning: Math.min(warning, hard), reconnect: set.reconnect ?? standard.reconnect }
+}
+
+/** From the end of an upgrade's own deadline to the moment that its host counts as not come back: time for the old agent to start and say so. */
+const rollbackPatience = 3 * minute
+
+/** Limits of what is asked for; an upgrade that gives the new agent much time is waited for as long. */
+function operationLimitsOf(spec: Spec, asked: z.infer<typeof OperationCreate>): OperationLimits {
+  const { request } = asked
+  const limits = limitsFor(spec, request.kind, asked)
+  if (request.kind !== 'upgradeAgent') return limits
+  return { ...limits, reconnect: Math.max(limits.reconnect, request.deadlineS * second + rollbackPatience) }
+}
+
+/** Whether somebody who may ask for this can run whatever they like on the host. */
+function runsAnything(request: OperationRequest): boolean {
+  return request.kind === 'exec' || request.kind === 'upgradeAgent'
+}
+
+/** The bytes that the host will ask for must be here, and stay. */
+async function requireBytes(tx: RecordTx, request: OperationRequest): Promise<void> {
+  for (const digest of digestsOfOperation(request)) {
+    if (!(await hasBlob(tx.db, digest)))
+      throw new CideryError('NOT_FOUND', `the controller has no bytes with the SHA-256 ${digest}`, {
+        hint: 'upload the archive first, as cidery agent upgrade does',
+      })
+    await touchBlobs(tx.db, [digest], tx.now)
+  }
 }
 
 /** Ask for changes to hosts, and follow, kill or extend them. */
@@ -61,8 +90,8 @@ export function operationRoutes(services: Services): readonly Route[] {
       idempotent: true,
       handler: async (context, { params, body }) => {
         const { request } = body
-        if (request.kind === 'exec' && !allows(context.principal, 'exec')) {
-          throw new CideryError('FORBIDDEN', 'running commands on a host needs the scope exec', { hint: 'ask an admin' })
+        if (runsAnything(request) && !allows(context.principal, 'exec')) {
+          throw new CideryError('FORBIDDEN', 'running commands and other agents on a host needs the scope exec', { hint: 'ask an admin' })
         }
         if (request.kind.startsWith('sandbox')) {
           throw new CideryError('INVALID_INPUT', 'sandboxes are made and changed by /sandboxes', { hint: 'cidery sandbox create' })
@@ -74,7 +103,8 @@ export function operationRoutes(services: Services): readonly Route[] {
             const host = await readHost(tx.db, params.id)
             const heard = lastHeard(services, host)
             const silentMs = heard === null ? null : tx.now - heard
-            const limits = limitsFor(services.spec(), request.kind, body)
+            await requireBytes(tx, request)
+            const limits = operationLimitsOf(services.spec(), body)
             return operationView(await createOperation(tx, { id, host, request, limits, queueIfLost: body.queueIfLost, silentMs }))
           },
           context.write,

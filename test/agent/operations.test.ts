@@ -45,6 +45,25 @@ describe('an agent that carries out operations', () => {
     await agent.kill()
   })
 
+  it('refuses an upgrade when it was not installed from a release, and says how it would be', async () => {
+    const agent = virtualAgent()
+    await agent.start()
+    const [blob, release] = ['0'.repeat(64), '1'.repeat(64)]
+    const operation = desiredOperation({
+      kind: 'upgradeAgent',
+      blob,
+      sizeBytes: 1,
+      version: '2.0.0',
+      release,
+      allowDowngrade: false,
+      deadlineS: 60,
+    })
+    agent.controller.operate(operation)
+    await agent.time.until(() => last(agent, operation.id)?.state === 'ERROR', minute)
+    expect(last(agent, operation.id)?.reason).toBe('this agent is not from a release')
+    await agent.kill()
+  })
+
   it('answers a second operation with what runs, and carries it out afterwards', async () => {
     const agent = virtualAgent((words) => (words[0] === 'sleep' ? sleep : { runsMs: 100 }))
     await agent.start()

@@ -18,6 +18,7 @@ import type { EngineName } from '../../src/model/job.ts'
 import type { AgentPorts } from '../../src/ports/agent.ts'
 import type { Engine } from '../../src/ports/engine.ts'
 import { fakeController, type FakeController } from '../doubles/fake-controller.ts'
+import { testRelease } from '../doubles/fake-host.ts'
 import { testIdentity } from '../doubles/memory-journal.ts'
 import { recordingLog } from '../doubles/recording-log.ts'
 import { testSettings } from '../doubles/virtual-agent.ts'
@@ -71,6 +72,7 @@ export async function realAgent(place: number): Promise<RealAgent> {
     probe,
     processes,
     mirrors,
+    releases: testRelease,
     log,
   }
   let running: AgentLoop | undefined

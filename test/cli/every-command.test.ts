@@ -6,6 +6,7 @@ import { parse as parseYaml } from 'yaml'
 import { isGroup } from '../../src/cli/declare.ts'
 import type { CommandDeclaration } from '../../src/cli/declare.ts'
 import { tree } from '../../src/cli/tree.ts'
+import { makeManifest, writeArchive } from '../../tools/release/archive.js'
 import { startApiDouble } from '../doubles/api-double.ts'
 import type { ApiDouble } from '../doubles/api-double.ts'
 import { runCli } from './run-cli.ts'
@@ -23,6 +24,7 @@ interface Case {
 
 const directory = await mkdtemp(join(tmpdir(), 'cidery-every-command-'))
 const spec = join(directory, 'cidery.yaml')
+const archive = join(directory, 'cidery-9.0.0.tar.gz')
 
 /** One entry for each command; a command that is missing here is red. */
 const cases: Readonly<Record<string, Case>> = {
@@ -35,6 +37,7 @@ const cases: Readonly<Record<string, Case>> = {
   'agent install': { args: [], helpOnly: 'changes this machine' },
   'agent uninstall': { args: [], helpOnly: 'changes this machine' },
   'agent status': { args: [], helpOnly: 'looks at this machine' },
+  'agent upgrade': { args: ['mini-1', '--from', archive] },
   'agent verify': { args: [], helpOnly: 'looks at this machine' },
   run: { args: ['--detach', '--', 'true'] },
   'job ls': { args: [] },
@@ -119,6 +122,7 @@ const ids = { job: '', operation: '' }
 
 beforeAll(async () => {
   await writeFile(spec, 'version: 1\nqueues:\n  ios: {}\n')
+  await writeArchive(archive, releaseFor('darwin-arm64'))
   double = await startApiDouble()
   const squares = Array.from({ length: 1000 }, (_, index) => `${(index + 1) ** 2}\n`).join('')
   double.state.play = () => ({
@@ -135,6 +139,13 @@ afterAll(async () => {
   await double.close()
   await rm(directory, { recursive: true, force: true })
 })
+
+/** A release of one file. */
+function releaseFor(platform: string) {
+  const files = [['LICENSE', join(import.meta.dirname, '../../LICENSE')]]
+  const manifest = makeManifest({ version: '9.0.0', commit: null, platform, node: '26.10.0', files })
+  return { folder: 'cidery', manifest, files, mtime: new Date(0) }
+}
 
 function cidery(args: readonly string[], options: CliOptions = {}) {
   return runCli(args, { ...options, env: { CIDERY_URL: double.url, CIDERY_TOKEN: double.token, ...options.env } })

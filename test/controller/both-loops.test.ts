@@ -6,7 +6,7 @@ import type { Job } from '../../src/model/job.ts'
 import type { AgentPorts } from '../../src/ports/agent.ts'
 import { startFleet, type Fleet } from '../doubles/controller-fleet.ts'
 import { fakeEngine, type FakeEngine } from '../doubles/fake-engine.ts'
-import { fakeHost, idleProcesses, noMirrors } from '../doubles/fake-host.ts'
+import { fakeHost, idleProcesses, noMirrors, testRelease } from '../doubles/fake-host.ts'
 import { fakeSupervisors, type FakeSupervisors, type Program } from '../doubles/fake-supervisors.ts'
 import { inProcessLink } from '../doubles/in-process-link.ts'
 import { memoryJournal, testIdentity } from '../doubles/memory-journal.ts'
@@ -49,6 +49,7 @@ async function addHost(fleet: Fleet, name: string, programOf: (words: readonly s
     probe: machine.probe,
     processes: idleProcesses(),
     mirrors: noMirrors,
+    releases: testRelease,
     log: fleet.log,
   }
   let instances = 0

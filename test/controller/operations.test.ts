@@ -1,5 +1,7 @@
+import { createHash } from 'node:crypto'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { operationLimits, type OperationRequest } from '../../src/model/operation.ts'
+import { keepBlob } from '../../src/record/blobs.ts'
 import { system } from '../../src/record/commit.ts'
 import { createOperation } from '../../src/record/operations.ts'
 import { limitsFor } from '../../src/serve/operations.ts'
@@ -35,6 +37,15 @@ const sandboxId = 'sbx_00000000000000000000000000'
 const requests: readonly OperationRequest[] = [
   { kind: 'exec', command: ['true'] },
   { kind: 'restartAgent', drain: false },
+  {
+    kind: 'upgradeAgent',
+    blob: '0'.repeat(64),
+    sizeBytes: 1,
+    version: '2.0.0',
+    release: '1'.repeat(64),
+    allowDowngrade: false,
+    deadlineS: 60,
+  },
   { kind: 'reboot' },
   { kind: 'probe' },
   { kind: 'clean' },
@@ -149,6 +160,37 @@ describe('an operation on a host', () => {
     expect(await stateOf(orphan)).toBe('PENDING')
     // Looked at once a minute at least.
     await becomes(orphan, 'SKIPPED', 70_000)
+  })
+
+  it('that replaces the agent needs the scope exec and bytes that are here, which then stay and are for its host alone', async () => {
+    await withAgent(silent)
+    const bytes = Buffer.from('an archive')
+    const blob = createHash('sha256').update(bytes).digest('hex')
+    const request = {
+      kind: 'upgradeAgent',
+      blob,
+      sizeBytes: bytes.length,
+      version: '2.0.0',
+      release: '1'.repeat(64),
+      allowDowngrade: false,
+      deadlineS: 600,
+    }
+    const operator = await api.tokenOf('operator')
+    expect(await api.call('POST', '/hosts/mini-1/operations', { body: { request }, as: operator })).toMatchObject({ status: 403 })
+    const absent = await ask('mini-1', { request })
+    expect(absent).toMatchObject({ status: 404, body: { detail: expect.stringContaining(blob) } })
+    const { fleet } = api
+    await fleet.blobs.append('uploads/x', 0, bytes)
+    await fleet.blobs.seal('uploads/x', blob)
+    await fleet.store.write((tx) => keepBlob(tx, { digest: blob, sizeBytes: bytes.length, at: fleet.time.clock.now() }))
+    const asked = await ask('mini-1', { request, hardS: 86_400 })
+    // The controller waits for longer than the new agent has, so that the old one can say how it went.
+    expect(asked).toMatchObject({ status: 201, body: { limits: { reconnect: 780_000 } } })
+    await becomes(asked.body.id, 'EXECUTING')
+    const own = (await fleet.host('mini-1')).id
+    const other = await fleet.enrol('mini-2')
+    const fetched = async (hostId: string) => (await api.call('GET', `/agent/blobs/${blob}`, { as: await api.keyOf(hostId) })).status
+    expect([await fetched(own), await fetched(other)]).toEqual([200, 404])
   })
 
   it.each(requests)('$kind reaches an end by its limits alone when the agent dies in the middle [003-15]', async (request) => {

@@ -1,3 +1,4 @@
+import { fixedRelease } from '../../src/drivers/releases/fixed-release.ts'
 import { CideryError } from '../../src/model/errors.ts'
 import type { HostProbe, MachineFacts } from '../../src/ports/agent.ts'
 import type { SourceMirrors } from '../../src/ports/mirrors.ts'
@@ -50,3 +51,9 @@ export function idleProcesses(): Processes {
 }
 
 export const noMirrors: SourceMirrors = { open: (url) => Promise.reject(new CideryError('NOT_FOUND', `no repository ${url}`)) }
+
+/** The program of an agent that runs from a checkout. */
+export const testRelease = fixedRelease(
+  { commit: null, path: '/checkout', sha256: null, operation: null },
+  'this agent is not from a release',
+)

@@ -98,6 +98,7 @@ export function fakeSupervisors(
       const entry = held.get(id)
       return Promise.resolve(entry === undefined ? 0 : logOf(entry).length)
     },
+    programs: () => Promise.resolve([...held.keys()].filter((id) => look(id).state === 'running').map(() => '/fake/supervisor.ts')),
     list: () => Promise.resolve([...held.keys()]),
     remove(id) {
       held.delete(id)

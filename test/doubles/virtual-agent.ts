@@ -8,7 +8,7 @@ import type { AgentPorts } from '../../src/ports/agent.ts'
 import type { Engine } from '../../src/ports/engine.ts'
 import { fakeController, type FakeController } from './fake-controller.ts'
 import { fakeEngine, type FakeEngine } from './fake-engine.ts'
-import { fakeHost, idleProcesses, noMirrors, type FakeHost } from './fake-host.ts'
+import { fakeHost, idleProcesses, noMirrors, testRelease, type FakeHost } from './fake-host.ts'
 import { fakeSupervisors, type FakeSupervisors, type Program } from './fake-supervisors.ts'
 import { memoryJournal, testIdentity } from './memory-journal.ts'
 import { mortalPorts, newLife, type Life } from './mortal.ts'
@@ -52,7 +52,15 @@ export function virtualAgent(programOf: (words: readonly string[]) => Program = 
   controller.keys.add(keyHash(testIdentity().key))
   const engines = new Map<EngineName, Engine>([['user', engine]])
   const world = { clock: time.clock, timers: time.timers, random, ids: seededIds(random, time.clock), supervisors, probe: host.probe, log }
-  const ports: AgentPorts = { ...world, link: controller.link, engines, journal, processes: idleProcesses(), mirrors: noMirrors }
+  const ports: AgentPorts = {
+    ...world,
+    link: controller.link,
+    engines,
+    journal,
+    processes: idleProcesses(),
+    mirrors: noMirrors,
+    releases: testRelease,
+  }
   let instances = 0
   let running: AgentLoop | undefined
   let life = newLife()

@@ -34,13 +34,16 @@ function isForReaders(path) {
   )
 }
 
-/**
- * Makes the common part of all archives in a folder; resolves with the paths of its files. `web` false: without the dashboard.
- */
-export async function stageProgram(folder, { web = true } = {}) {
+/** Whether a file below a folder with `node_modules` goes into an archive. */
+export function isShipped(path) {
+  if (path === 'package-lock.json') return false
+  return !path.startsWith('node_modules/') || !isForReaders(path.slice('node_modules/'.length))
+}
+
+/** Puts the program itself into a folder, compiled. */
+export async function stageCode(folder) {
   mkdirSync(join(folder, 'bin'), { recursive: true })
-  for (const name of ['package.json', 'package-lock.json', 'LICENSE', 'README.md', 'bin/cidery.js'])
-    cpSync(join(root, name), join(folder, name))
+  for (const name of ['package.json', 'LICENSE', 'README.md', 'bin/cidery.js']) cpSync(join(root, name), join(folder, name))
   writeFileSync(join(folder, 'bin', 'cidery'), launcher, { mode: 0o755 })
   await must('compiling', ['tsc', '-p', 'tsconfig.json', '--noEmitOnError', '--outDir', join(folder, 'dist')])
   for (const file of globSync('src/**/*.*', { cwd: root }).filter((name) => !/\.tsx?$/.test(name) && statSync(join(root, name)).isFile())) {
@@ -48,29 +51,24 @@ export async function stageProgram(folder, { web = true } = {}) {
     mkdirSync(dirname(target), { recursive: true })
     cpSync(join(root, file), target)
   }
-  if (web)
-    await must('building the dashboard', [
-      'vite',
-      'build',
-      'web',
-      '--logLevel',
-      'warn',
-      '--emptyOutDir',
-      '--outDir',
-      join(folder, 'web', 'dist'),
-    ])
+}
+
+/** Paths of all files of a folder that go into an archive. */
+export function filesOf(folder) {
+  const paths = globSync('**/*', { cwd: folder, dot: true })
+  return paths.filter((path) => isShipped(path) && statSync(join(folder, path)).isFile()).toSorted()
+}
+
+/** Makes the common part of all archives in a folder; resolves with the paths of its files. */
+export async function stageProgram(folder) {
+  await stageCode(folder)
+  const web = ['vite', 'build', 'web', '--logLevel', 'warn', '--emptyOutDir', '--outDir', join(folder, 'web', 'dist')]
+  await must('building the dashboard', web)
   // Exactly what the lock file says, checked by npm against its digests.
-  await must('installing the packages', ['npm', 'ci', '--omit=dev', '--ignore-scripts', '--no-fund', '--no-audit', '--prefer-offline'], {
-    cwd: folder,
-  })
-  return globSync('**/*', { cwd: folder, dot: true })
-    .filter((path) => statSync(join(folder, path)).isFile())
-    .filter(
-      (path) =>
-        !path.startsWith('node_modules/') || !(isForReaders(path.slice('node_modules/'.length)) || path.startsWith('node_modules/.bin/')),
-    )
-    .filter((path) => path !== 'package-lock.json')
-    .toSorted()
+  cpSync(join(root, 'package-lock.json'), join(folder, 'package-lock.json'))
+  const install = ['npm', 'ci', '--omit=dev', '--ignore-scripts', '--no-fund', '--no-audit', '--prefer-offline']
+  await must('installing the packages', install, { cwd: folder })
+  return filesOf(folder)
 }
 
 /** `{ version, commit, mtime }` of the sources: commit with `-dirty` when something differs from it, and its time for all files. */

@@ -5,6 +5,7 @@ import { orAborted, withDeadline } from './deadline.ts'
 import { isOver, type OperationEnd, type OperationTask } from './operation.ts'
 import { messageOf } from './outcome.ts'
 import { outputTail, outputTailBytes } from './output-tail.ts'
+import { upgradeAgent, upgradeRefusal } from './upgrade.ts'
 
 /** Output of a command is kept up to this much; then it is cut with a mark. */
 const outputLimit = 256 * 1024 ** 2
@@ -37,6 +38,7 @@ export async function carryOutOperation(task: OperationTask): Promise<void> {
 
 function refusal(task: OperationTask): string | null {
   const { request } = task.record()
+  if (request.kind === 'upgradeAgent') return upgradeRefusal(task, request)
   if (request.kind === 'reboot' && task.surroundings.rebootCommand === null) {
     return 'this host may not be rebooted: its agent was started without --allow-reboot'
   }
@@ -57,6 +59,8 @@ async function carryOut(task: OperationTask, request: OperationRequest): Promise
       return restartAgent(task, request.drain)
     case 'reboot':
       return reboot(task)
+    case 'upgradeAgent':
+      return orRestart(task, await upgradeAgent(task, request))
     case 'probe':
       return probe(task)
     case 'clean':
@@ -187,6 +191,12 @@ function killedBeforeTheEnd(task: OperationTask): OperationEnd {
   const age = task.surroundings.ports.clock.now() - startedAt
   const inTime = killAsked && age < hardMs - limitTolerance
   return inTime ? { state: 'KILLED', reason: 'killed' } : { state: 'TIMEOUT', reason: 'it took longer than its hard limit' }
+}
+
+async function orRestart(task: OperationTask, step: OperationEnd | 'restart'): Promise<OperationEnd> {
+  if (step !== 'restart') return step
+  task.surroundings.onRestart()
+  return waitForTheEnd(task)
 }
 
 /** The next agent says how it went. */

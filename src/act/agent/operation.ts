@@ -43,7 +43,7 @@ export type OperationChange = Partial<Pick<OperationRecord, 'exitCode' | 'pid' |
 
 /** How an operation ended, and the words for people. */
 export interface OperationEnd {
-  readonly state: 'SUCCESS' | 'ERROR' | 'PARTIAL' | 'KILLED' | 'TIMEOUT'
+  readonly state: 'SUCCESS' | 'ERROR' | 'PARTIAL' | 'KILLED' | 'TIMEOUT' | 'STALE_BINARY'
   readonly reason: string
   readonly exitCode?: number
   readonly outputTail?: string
@@ -51,8 +51,13 @@ export interface OperationEnd {
 
 export interface OperationSurroundings {
   readonly ports: AgentPorts
+  readonly agentVersion: string
   readonly bootId: string
   readonly instanceId: string
+  /** This agent is a new release on trial: the one before waits for it to prove itself. */
+  readonly inTrial: boolean
+  /** Whether this very process is in sync with a controller. */
+  readonly online: () => boolean
   readonly settings: () => AgentSettings
   readonly stopping: AbortSignal
   /** Words that restart the machine; null: not allowed on this host. */

@@ -45,12 +45,21 @@ function factRows(facts: NonNullable<HostView['facts']>): readonly (readonly [st
   return [
     ['system', `${facts.os} ${facts.osVersion} ${facts.arch}, ${facts.hostname}`],
     ['agent', facts.agentVersion],
+    ['agent from', releaseText(facts.agentRelease)],
     ['CPU', `${facts.capacity.cpu}, load ${facts.load1.toFixed(2)}`],
     ['memory', `${sizeText(facts.free.memoryMiB * mib)} free of ${sizeText(facts.capacity.memoryMiB * mib)}`],
     ['disk', `${sizeText(facts.free.diskMiB * mib)} free of ${sizeText(facts.capacity.diskMiB * mib)}`],
     ['images', facts.images.join(', ')],
     ['clock skew', facts.clockSkewMs === null ? '' : `${Math.round(facts.clockSkewMs)} ms`],
   ]
+}
+
+function releaseText(release: NonNullable<HostView['facts']>['agentRelease']): string {
+  if (release === undefined) return ''
+  const { path, commit, sha256 } = release
+  return [path, commit === null ? '' : `commit ${commit}`, sha256 === null ? '' : `SHA-256 ${sha256}`]
+    .filter((part) => part !== '')
+    .join(', ')
 }
 
 /** Who or what keeps new jobs away. */

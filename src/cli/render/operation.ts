@@ -27,5 +27,6 @@ export function renderOperation(operation: OperationView, { now, color }: Render
 
 /** `exec uname -a`, `reboot`. */
 export function requestText(request: OperationView['request']): string {
-  return request.kind === 'exec' ? `exec ${request.command.map(quoteWord).join(' ')}` : request.kind
+  if (request.kind === 'exec') return `exec ${request.command.map(quoteWord).join(' ')}`
+  return request.kind === 'upgradeAgent' ? `upgradeAgent ${request.version}` : request.kind
 }

@@ -16,7 +16,10 @@ export interface KnownToAgent {
 }
 
 /** Looks at the machine and its engines. An engine that cannot be asked is reported as broken, with the reason. */
-export async function observeFacts(ports: Pick<AgentPorts, 'probe' | 'engines' | 'clock'>, known: KnownToAgent): Promise<HostFacts> {
+export async function observeFacts(
+  ports: Pick<AgentPorts, 'probe' | 'engines' | 'clock' | 'releases'>,
+  known: KnownToAgent,
+): Promise<HostFacts> {
   const engines = [...ports.engines.values()]
   const [host, engineFacts, sandboxes] = await Promise.all([
     ports.probe.facts(),
@@ -27,6 +30,7 @@ export async function observeFacts(ports: Pick<AgentPorts, 'probe' | 'engines' |
     ...host,
     at: ports.clock.now(),
     agentVersion: known.agentVersion,
+    agentRelease: ports.releases.describe(),
     engines: engineFacts,
     images: [...known.images],
     readiness: [...known.readiness],

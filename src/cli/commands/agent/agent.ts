@@ -4,6 +4,7 @@ import { install } from './install.ts'
 import { run } from './run.ts'
 import { status } from './status.ts'
 import { uninstall } from './uninstall.ts'
+import { upgrade } from './upgrade.ts'
 import { verify } from './verify.ts'
 
-export const agent: GroupDeclaration = { name: 'agent', verbs: [run, enrol, install, uninstall, status, verify] }
+export const agent: GroupDeclaration = { name: 'agent', verbs: [run, enrol, install, uninstall, status, verify, upgrade] }

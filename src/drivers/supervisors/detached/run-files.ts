@@ -5,6 +5,8 @@ import type { ProcessIdentity } from './process-identity.ts'
 /** The supervisor of a run, written by itself before it starts the command; there is never a second one. */
 export interface SupervisorRecord extends ProcessIdentity {
   readonly startedAt: number
+  /** Path of its program, which must stay as long as it lives; those of agents before 0.2 do not say. */
+  readonly program?: string
 }
 
 /** Files of one run, all in a directory of its own. */

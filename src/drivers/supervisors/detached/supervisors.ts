@@ -106,6 +106,17 @@ export class DetachedSupervisors implements Supervisors {
     }
   }
 
+  async programs(): Promise<readonly string[] | null> {
+    const programs: string[] = []
+    for (const id of await this.list()) {
+      const record = readSupervisor(this.#files(id))
+      if (record === null || !lives(record)) continue
+      if (record.program === undefined) return null
+      programs.push(record.program)
+    }
+    return programs
+  }
+
   async remove(id: string): Promise<void> {
     const files = this.#files(id)
     const record = readSupervisor(files)
