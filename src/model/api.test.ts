@@ -97,7 +97,19 @@ const host = {
   slots: { user: { used: 1, total: 2 } },
   operation,
   failureStreak: 0,
+  readiness: [{ engine: 'user', image: null, state: 'ready', reason: '' }],
   waiting: [waiting],
+}
+const fleetHost = {
+  id: 'host_1',
+  name: 'mini-1',
+  pool: 'default',
+  state: 'up',
+  schedulable: 'open',
+  readiness: 'ready',
+  used: 1,
+  total: 4,
+  operation: null,
 }
 const sandbox = {
   id: 'sbx_1',
@@ -200,9 +212,10 @@ const table: Record<string, readonly [z.ZodType, Held]> = {
   JobListQuery: [
     api.JobListQuery,
     {
-      sample: { cursor: 'c', limit: 2, queue: 'ci', state: 'ended' },
-      optional: { cursor: undefined, limit: 100, queue: undefined, state: undefined },
-      bad: { queue: ['A'], state: ['x'] },
+      sample: { cursor: 'c', limit: 2, queue: 'ci', state: 'ended', host: 'mini-1' },
+      optional: { cursor: undefined, limit: 100, queue: undefined, state: undefined, host: undefined },
+      good: { host: [long(100)] },
+      bad: { queue: ['A'], state: ['x'], host: ['', long(101)] },
     },
   ],
   HostView: [
@@ -220,6 +233,12 @@ const table: Record<string, readonly [z.ZodType, Held]> = {
         slots: [{ user: {} }, { user: { used: 0.5, total: 1 } }, { user: { used: 1, total: 0.5 } }, { user: { used: 1, total: 1, x: 1 } }],
         operation: [{}],
         failureStreak: [0.5],
+        readiness: [
+          [{}],
+          [{ engine: 'x', image: null, state: 'ready', reason: '' }],
+          [{ engine: 'user', image: null, state: 'x', reason: '' }],
+          [{ engine: 'user', image: null, state: 'ready', reason: '', x: 1 }],
+        ],
         waiting: [[{}]],
       },
     },
@@ -231,6 +250,29 @@ const table: Record<string, readonly [z.ZodType, Held]> = {
       sample: { cursor: 'c', limit: 2, pool: 'a', state: 'up' },
       optional: { cursor: undefined, limit: 100, pool: undefined, state: undefined },
       bad: { pool: ['A'], state: ['x'] },
+    },
+  ],
+  FleetHost: [
+    api.FleetHost,
+    {
+      sample: fleetHost,
+      good: {
+        state: ['enrolled', 'lost', 'retired'],
+        schedulable: ['cordoned', 'draining', 'quarantined'],
+        readiness: ['notReady', 'unknown'],
+        operation: ['reboot', 'sandboxSnapshot'],
+      },
+      bad: { state: ['x'], schedulable: ['x'], readiness: ['x'], used: [0.5], total: [0.5], operation: ['x'] },
+    },
+  ],
+  FleetList: [api.FleetList, { sample: { items: [fleetHost], nextCursor: null }, good: { nextCursor: ['c'] }, bad: { items: [[{}]] } }],
+  FleetQuery: [
+    api.FleetQuery,
+    {
+      sample: { cursor: 'c', limit: 2, names: 'mini-1,mini-2' },
+      optional: { cursor: undefined, limit: 2000, names: undefined },
+      good: { cursor: [long(500)], limit: [1, 2000], names: [long(8000)] },
+      bad: { cursor: [long(501)], limit: [0, 2001, 1.5], names: ['', long(8001)] },
     },
   ],
   CordonRequest: [

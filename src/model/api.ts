@@ -1,10 +1,11 @@
 import { z } from 'zod'
 import { Event, SealedEvent } from './event.ts'
-import { HostFacts, Schedulable, hostStates } from './host.ts'
+import { HostFacts, Schedulable, hostStates, schedulableKinds } from './host.ts'
 import { Name } from './id.ts'
 import { Artifact, ArtifactFailure, AttemptTimes, EngineName, JobSpec, Outcome, attemptStates, jobStates } from './job.ts'
-import { OperationRequest, OperationState } from './operation.ts'
+import { OperationRequest, OperationState, operationKinds } from './operation.ts'
 import { waitingCodes } from './plan.ts'
+import { readinessStates } from './readiness.ts'
 import { sandboxStates } from './sandbox.ts'
 import { Labels, Shape } from './shape.ts'
 
@@ -95,7 +96,12 @@ export const JobView = z.strictObject({
 })
 export type JobView = z.infer<typeof JobView>
 export const JobList = pageOf(JobView)
-export const JobListQuery = PageQuery.extend({ queue: Name.optional(), state: z.enum(jobStates).optional() })
+/** `host`: id or name of a host that the job had an attempt on. */
+export const JobListQuery = PageQuery.extend({
+  queue: Name.optional(),
+  state: z.enum(jobStates).optional(),
+  host: z.string().min(1).max(100).optional(),
+})
 
 export const HostView = z.strictObject({
   id: z.string(),
@@ -115,11 +121,39 @@ export const HostView = z.strictObject({
   slots: z.record(z.string(), z.strictObject({ used: z.int(), total: z.int() })),
   operation: z.lazy(() => OperationView).nullable(),
   failureStreak: z.int(),
+  /** What its proofs are worth now, by the limits of its pool; the proofs themselves are in `facts`. */
+  readiness: z.array(
+    z.strictObject({ engine: EngineName, image: z.string().nullable(), state: z.enum(readinessStates), reason: z.string() }),
+  ),
   waiting: z.array(WaitingView),
 })
 export type HostView = z.infer<typeof HostView>
 export const HostList = pageOf(HostView)
 export const HostListQuery = PageQuery.extend({ pool: Name.optional(), state: z.enum(hostStates).optional() })
+
+/** A host on the map of the fleet: what tells hosts apart at a glance, small enough for 10,000 of them. */
+export const FleetHost = z.strictObject({
+  id: z.string(),
+  name: z.string(),
+  pool: z.string(),
+  state: z.enum(hostStates),
+  schedulable: z.enum(schedulableKinds),
+  /** The best of its engines and images. */
+  readiness: z.enum(readinessStates),
+  /** Jobs on it, and slots of all its engines. */
+  used: z.int(),
+  total: z.int(),
+  /** What is being done to it. */
+  operation: z.enum(operationKinds).nullable(),
+})
+export type FleetHost = z.infer<typeof FleetHost>
+export const FleetList = pageOf(FleetHost)
+/** `names`: only hosts with these names or ids, separated by commas. */
+export const FleetQuery = z.strictObject({
+  cursor: z.string().max(500).optional(),
+  limit: z.coerce.number().int().min(1).max(2000).default(2000),
+  names: z.string().min(1).max(8000).optional(),
+})
 
 export const CordonRequest = z.strictObject({ reason: z.string().max(500).default('') })
 export const DrainRequest = z.strictObject({

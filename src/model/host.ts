@@ -21,6 +21,8 @@ export const hostTransitions = {
   retired: [],
 } as const satisfies Record<HostState, readonly HostState[]>
 
+export const schedulableKinds = ['open', 'cordoned', 'draining', 'quarantined'] as const
+
 /** Whether new jobs may be placed on a host, and who or what said no. */
 export const Schedulable = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('open') }),

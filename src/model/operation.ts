@@ -93,6 +93,19 @@ export const OperationRequest = z.discriminatedUnion('kind', [
 export type OperationRequest = z.infer<typeof OperationRequest>
 export type OperationKind = OperationRequest['kind']
 
+export const operationKinds = [
+  'exec',
+  'restartAgent',
+  'reboot',
+  'probe',
+  'clean',
+  'sandboxCreate',
+  'sandboxStart',
+  'sandboxStop',
+  'sandboxRemove',
+  'sandboxSnapshot',
+] as const satisfies readonly OperationKind[]
+
 export interface OperationLimits {
   readonly warning: Milliseconds
   readonly hard: Milliseconds

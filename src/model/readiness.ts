@@ -18,6 +18,9 @@ export const Readiness = z.strictObject({
 })
 export type Readiness = z.infer<typeof Readiness>
 
+export const readinessStates = ['ready', 'notReady', 'unknown'] as const
+export type ReadinessState = (typeof readinessStates)[number]
+
 export type ReadinessVerdict =
   | { readonly state: 'ready' }
   | { readonly state: 'notReady'; readonly reason: string }

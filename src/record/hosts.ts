@@ -1,9 +1,9 @@
-import { sql } from 'kysely'
+import { sql, type SelectQueryBuilder } from 'kysely'
 import { CideryError } from '../model/errors.ts'
 import { hostCan, hostTransitions, type Host, type HostFacts, type HostState, type Schedulable } from '../model/host.ts'
 import type { Instant } from '../model/instant.ts'
 import type { Attempt, Outcome } from '../model/job.ts'
-import type { Reader, Writer } from '../ports/store.ts'
+import type { Reader, Tables, Writer } from '../ports/store.ts'
 import { chunks } from './chunks.ts'
 import type { RecordTx } from './commit.ts'
 import { pageOfRows, readCursor, type Page, type PageRequest } from './pages.ts'
@@ -28,6 +28,8 @@ export async function readHost(db: Reader, idOrName: string): Promise<Host> {
   return hostOf(row)
 }
 
+type HostQuery = SelectQueryBuilder<Tables, 'hosts', HostRow>
+
 export interface HostFilter {
   readonly pool?: string | undefined
   readonly state?: HostState | undefined
@@ -38,16 +40,28 @@ export async function listHosts(db: Reader, filter: HostFilter, page: PageReques
   let query = db.selectFrom('hosts').selectAll()
   if (filter.pool !== undefined) query = query.where('pool', '=', filter.pool)
   if (filter.state !== undefined) query = query.where('state', '=', filter.state)
+  return pageByName(query, page)
+}
+
+async function pageByName(query: HostQuery, page: PageRequest): Promise<Page<Host>> {
+  let wanted = query
   if (page.cursor !== undefined) {
     const { at, id } = readCursor(page.cursor)
-    query = query.where((eb) => eb.or([eb('name', '>', String(at)), eb.and([eb('name', '=', String(at)), eb('id', '>', id)])]))
+    wanted = wanted.where((eb) => eb.or([eb('name', '>', String(at)), eb.and([eb('name', '=', String(at)), eb('id', '>', id)])]))
   }
-  const rows = await query
+  const rows = await wanted
     .orderBy('name')
     .orderBy('id')
     .limit(page.limit + 1)
     .execute()
   return pageOfRows(rows, page.limit, { item: hostOf, cursor: (row: HostRow) => ({ at: row.name, id: row.id }) })
+}
+
+/** Hosts that are in the fleet, in order of names: all of them in pages, or those with one of some names or ids. */
+export async function listFleet(db: Reader, names: readonly string[] | null, page: PageRequest): Promise<Page<Host>> {
+  let query = db.selectFrom('hosts').selectAll().where('state', '!=', 'retired')
+  if (names !== null) query = query.where((eb) => eb.or([eb('name', 'in', names), eb('id', 'in', names)]))
+  return pageByName(query, page)
 }
 
 /** Every host that is in the fleet, in order of names. */

@@ -74,6 +74,8 @@ export async function readJob(db: Reader, id: string): Promise<Job> {
 export interface JobFilter {
   readonly queue?: string | undefined
   readonly state?: JobState | undefined
+  /** Id of a host that the job had an attempt on. */
+  readonly hostId?: string | undefined
 }
 
 /** Newest first. */
@@ -81,6 +83,9 @@ export async function listJobs(db: Reader, filter: JobFilter, page: PageRequest)
   let query = db.selectFrom('jobs').selectAll()
   if (filter.queue !== undefined) query = query.where('queue', '=', filter.queue)
   if (filter.state !== undefined) query = query.where('state', '=', filter.state)
+  const { hostId } = filter
+  if (hostId !== undefined)
+    query = query.where((eb) => eb('id', 'in', eb.selectFrom('attempts').select('job_id').where('host_id', '=', hostId)))
   if (page.cursor !== undefined) {
     const { at, id } = readCursor(page.cursor)
     query = query.where((eb) =>

@@ -9,6 +9,7 @@ import type { Reader } from '../ports/store.ts'
 import { liveAttemptsOfHosts } from '../record/attempts.ts'
 import { jobsById } from '../record/jobs.ts'
 import { liveOperationsOfHosts } from '../record/operations.ts'
+import { readinessOf, slotsOfEngine } from './host-readiness.ts'
 import { waitingView } from './job-views.ts'
 import type { Services } from './services.ts'
 
@@ -55,10 +56,11 @@ function hostView(
 ): View {
   const spec = services.spec()
   const lastSeenAt = lastHeard(services, host)
+  const pool = services.judgement.poolOf(spec, host)
   return {
     id: host.id,
     name: host.name,
-    pool: services.judgement.poolOf(spec, host),
+    pool,
     labels: services.judgement.labelsOf(spec, host),
     state: host.state,
     schedulable: host.schedulable,
@@ -78,6 +80,7 @@ function hostView(
     slots: slotsOf(services, host, now.running),
     operation: now.operation === null ? null : operationView(now.operation),
     failureStreak: host.failureStreak,
+    readiness: readinessOf(host, spec.pools[pool], services.clock.now()),
     waiting: waitingOfHost(services.plan(), host).map(waitingView),
   }
 }
@@ -97,8 +100,8 @@ function slotsOf(services: Services, host: Host, running: readonly Running[]): V
   const pool = spec.pools[services.judgement.poolOf(spec, host)]
   const slots: View['slots'] = {}
   for (const engine of host.facts?.engines ?? []) {
-    const total = Math.min(pool?.engines[engine.name]?.slots ?? engine.slots, engine.slots)
-    slots[engine.name] = { used: running.filter(({ resolved }) => resolved.engine === engine.name).length, total }
+    const used = running.filter(({ resolved }) => resolved.engine === engine.name).length
+    slots[engine.name] = { used, total: slotsOfEngine(engine, pool) }
   }
   return slots
 }

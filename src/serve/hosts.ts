@@ -1,9 +1,10 @@
 import { z } from 'zod'
-import { CordonRequest, DrainRequest, HostList, HostListQuery, HostView } from '../model/api.ts'
+import { CordonRequest, DrainRequest, FleetList, FleetQuery, HostList, HostListQuery, HostView } from '../model/api.ts'
 import type { Host } from '../model/host.ts'
 import type { RecordTx } from '../record/commit.ts'
 import { askForNewKey } from '../record/host-keys.ts'
-import { cordonHost, drainHost, listHosts, readHost, retireHost, uncordonHost, type HostWrite } from '../record/hosts.ts'
+import { cordonHost, drainHost, listFleet, listHosts, readHost, retireHost, uncordonHost, type HostWrite } from '../record/hosts.ts'
+import { viewFleet } from './fleet-views.ts'
 import { viewHosts } from './host-views.ts'
 import { route, type Route, type RouteContext } from './route.ts'
 import { authorOf, type Services } from './services.ts'
@@ -38,6 +39,20 @@ export function hostRoutes(services: Services): readonly Route[] {
         recorder.read(async (db) => {
           const page = await listHosts(db, query, query)
           return { items: await viewHosts(services, db, page.items), nextCursor: page.nextCursor }
+        }),
+    }),
+    route({
+      method: 'GET',
+      path: '/fleet',
+      summary: 'Every host that is in the fleet in a few words, in order of names: the map of the dashboard',
+      tag: 'hosts',
+      access: 'read',
+      query: FleetQuery,
+      response: FleetList,
+      handler: async (_context, { query }) =>
+        recorder.read(async (db) => {
+          const page = await listFleet(db, query.names?.split(',') ?? null, query)
+          return { items: await viewFleet(services, db, page.items), nextCursor: page.nextCursor }
         }),
     }),
     route({

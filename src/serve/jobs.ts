@@ -8,7 +8,7 @@ import type { Waiting } from '../model/plan.ts'
 import { attemptsOfJobs } from '../record/attempts.ts'
 import { digestsOfJob, missingBlobs, touchBlobs } from '../record/blobs.ts'
 import { cancelJob } from '../record/cancel.ts'
-import { hostNames } from '../record/hosts.ts'
+import { hostNames, readHost } from '../record/hosts.ts'
 import { listJobs, readJob, requireJobCan, submitJob } from '../record/jobs.ts'
 import { jobView, viewJobs, waitingOfJob } from './job-views.ts'
 import { route, type Route, type RouteContext } from './route.ts'
@@ -48,7 +48,8 @@ export function jobRoutes(services: Services): readonly Route[] {
       response: JobList,
       handler: async (_context, { query }) =>
         recorder.read(async (db) => {
-          const page = await listJobs(db, query, query)
+          const hostId = query.host === undefined ? undefined : (await readHost(db, query.host)).id
+          const page = await listJobs(db, { queue: query.queue, state: query.state, hostId }, query)
           return { items: await viewJobs(db, page.items, waitingOf), nextCursor: page.nextCursor }
         }),
     }),

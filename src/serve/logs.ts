@@ -26,6 +26,8 @@ const LogQuery = z.strictObject({
     .default('0')
     .transform((text) => text === '1' || text === 'true'),
   attempt: z.coerce.number().int().min(1).optional(),
+  /** At most so many bytes; a reader that shows a window of a large log asks for no more than that. */
+  bytes: z.coerce.number().int().min(1).optional(),
 })
 type LogQuery = z.infer<typeof LogQuery>
 
@@ -43,7 +45,8 @@ export function logRoutes(services: LogServices): readonly Route[] {
     route({
       method: 'GET',
       path: '/jobs/:id/log',
-      summary: "The raw bytes of the log of a job's last attempt, or of attempt=N; follow=1 stays until it is complete",
+      summary:
+        "The raw bytes of the log of a job's last attempt, or of attempt=N, from offset=, at most bytes=; follow=1 stays until it is complete",
       tag: 'jobs',
       access: 'read',
       params: z.strictObject({ id: JobId }),
@@ -64,8 +67,10 @@ async function sendLog(
   reply.header('content-type', 'text/plain; charset=utf-8').header('cache-control', 'no-store').header('x-accel-buffering', 'no')
   reply.header('x-cidery-attempt', String(found?.number ?? 0))
   if (found === null) return void (await reply.send(''))
-  const bytes = readLog(services, { attemptId: found.id, offset: wanted.query.offset, follow: wanted.query.follow, signal: context.signal })
-  await reply.send(Readable.from(bytes, { objectMode: false, highWaterMark: 64 * 1024 }))
+  reply.header('x-cidery-log-length', String(await services.blobs.length(logName(found.id))))
+  const { offset, follow, bytes = Number.POSITIVE_INFINITY } = wanted.query
+  const pieces = readLog(services, { attemptId: found.id, offset, end: offset + bytes, follow, signal: context.signal })
+  await reply.send(Readable.from(pieces, { objectMode: false, highWaterMark: 64 * 1024 }))
 }
 
 interface FoundAttempt {
@@ -120,6 +125,8 @@ async function untilTouched(services: Services, wait: { readonly signal: AbortSi
 export interface LogReading {
   readonly attemptId: string
   readonly offset: number
+  /** Nothing is read from here on. */
+  readonly end: number
   readonly follow: boolean
   readonly signal: AbortSignal
 }
@@ -129,11 +136,12 @@ export async function* readLog(services: LogServices, reading: LogReading): Asyn
   const { attemptId, signal } = reading
   const name = logName(attemptId)
   let position = reading.offset
-  while (!signal.aborted) {
+  while (!signal.aborted && position < reading.end) {
     const ticket = services.logs.ticket(attemptId)
     const length = await services.blobs.length(name)
     if (position < length) {
-      for await (const piece of services.blobs.read(name, position, Math.min(length, position + pieceBytes)) as AsyncIterable<Uint8Array>) {
+      const end = Math.min(length, position + pieceBytes, reading.end)
+      for await (const piece of services.blobs.read(name, position, end) as AsyncIterable<Uint8Array>) {
         position += piece.length
         yield piece
         if (signal.aborted) return

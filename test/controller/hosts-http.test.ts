@@ -7,7 +7,15 @@ import { startFleetApi, type Answer, type FleetApi } from './fleet-api.ts'
 let api: FleetApi
 
 beforeEach(async () => {
-  api = await startFleetApi({ spec: { pools: { default: {}, minis: { hosts: ['mini-*'], labels: { room: 'b' } } } } })
+  api = await startFleetApi({
+    spec: {
+      pools: {
+        default: {},
+        minis: { hosts: ['mini-*'], labels: { room: 'b' } },
+        brief: { hosts: ['brief-*'], readiness: { checkMaxAge: '10s' } },
+      },
+    },
+  })
 })
 
 afterEach(async () => {
@@ -53,13 +61,51 @@ describe('a host', () => {
       runningJobs: [{ jobId: job.id, queue: 'default' }],
       silentMs: expect.any(Number),
     })
+    expect(body['readiness']).toEqual([{ engine: 'user', image: null, state: 'ready', reason: '' }])
+    expect((await api.call('GET', '/jobs?host=mini-1')).body.items).toMatchObject([{ id: job.id }])
+    expect((await api.call('GET', '/jobs?host=nobody')).status).toBe(404)
     expect((await api.call('GET', '/pools')).body.items).toMatchObject([
+      { name: 'brief', hosts: [] },
       { name: 'default', hosts: [] },
       { name: 'minis', hosts: ['mini-1'], up: 1, open: 1, running: 1, engines: ['user'] },
     ])
     expect((await api.call('GET', '/pools/none')).status).toBe(404)
     expect((await api.call('GET', '/hosts/none')).status).toBe(404)
     expect((await api.call('GET', '/hosts?pool=default&state=up&limit=1')).body.items).toHaveLength(1)
+  })
+
+  it('is on the map of the fleet in a few words, in order of names, a page at a time or by name', async () => {
+    for (const name of ['mini-2', 'linux-1', 'mini-1']) await up(name)
+    const job = await api.fleet.submit({})
+    await api.fleet.until(async () => (await api.fleet.job(job.id)).state === 'running')
+    await write('mini-2', 'cordon', {})
+    const cell = { pool: 'minis', state: 'up', schedulable: 'open', readiness: 'ready', used: 0, total: 4, operation: null }
+    const [attempt] = await api.fleet.attempts(job.id)
+    const busy = (id: string) => (id === attempt?.hostId ? { used: 1 } : {})
+    const { items } = (await api.call('GET', '/fleet')).body
+    expect(items).toEqual([
+      { id: expect.any(String), name: 'linux-1', ...cell, pool: 'default', ...busy(items[0]?.id ?? '') },
+      { id: expect.any(String), name: 'mini-1', ...cell, ...busy(items[1]?.id ?? '') },
+      { id: expect.any(String), name: 'mini-2', ...cell, schedulable: 'cordoned', ...busy(items[2]?.id ?? '') },
+    ])
+    const first = (await api.call('GET', '/fleet?limit=2')).body
+    expect(first.items).toEqual(items.slice(0, 2))
+    expect((await api.call('GET', `/fleet?limit=2&cursor=${String(first['nextCursor'])}`)).body.items).toEqual(items.slice(2))
+    expect((await api.call('GET', `/fleet?names=mini-2,${items[0]?.id ?? ''}`)).body.items).toEqual([items[0], items[2]])
+    await write('linux-1', 'drain', {})
+    await api.fleet.cancel(job.id)
+    await api.fleet.ended(job.id)
+    await write('linux-1', 'retire')
+    expect((await api.call('GET', '/fleet')).body.items).toHaveLength(2)
+  })
+
+  it('is ready by proofs that are not too old, and says what is wrong with the others', async () => {
+    await up('brief-1')
+    await api.fleet.time.advance(11_000)
+    expect((await api.call('GET', '/hosts/brief-1')).body['readiness']).toEqual([
+      { engine: 'user', image: null, state: 'unknown', reason: 'the check is too old' },
+    ])
+    expect((await api.call('GET', '/fleet')).body.items).toMatchObject([{ name: 'brief-1', readiness: 'unknown' }])
   })
 
   it('is written only with the generation that was read', async () => {

@@ -25,7 +25,8 @@ afterEach(async () => {
 
 async function logText(fleet: Fleet, attemptId: string): Promise<string> {
   const parts: Uint8Array[] = []
-  for await (const part of readLog(fleet.core.services, { attemptId, offset: 0, follow: false, signal: new AbortController().signal })) {
+  const { signal } = new AbortController()
+  for await (const part of readLog(fleet.core.services, { attemptId, offset: 0, end: Number.POSITIVE_INFINITY, follow: false, signal })) {
     parts.push(part)
   }
   return Buffer.concat(parts).toString()

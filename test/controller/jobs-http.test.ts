@@ -216,6 +216,10 @@ describe('the log of a job', () => {
     })
     expect((await api.call('GET', `/jobs/${id}/log?offset=100`)).text).toBe(words.slice(100))
     expect((await api.call('GET', `/jobs/${id}/log?offset=${words.length + 5}`)).text).toBe('')
+    const window = await api.call('GET', `/jobs/${id}/log?offset=100&bytes=50`)
+    expect([window.text, window.headers['x-cidery-log-length']]).toEqual([words.slice(100, 150), String(words.length)])
+    expect((await api.call('GET', `/jobs/${id}/log?offset=${words.length - 5}&bytes=50`)).text).toBe(words.slice(-5))
+    expect((await api.call('GET', `/jobs/${id}/log?bytes=0`)).status).toBe(400)
     expect((await api.call('GET', `/jobs/${id}/log?attempt=2`)).status).toBe(404)
   })
 

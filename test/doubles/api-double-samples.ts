@@ -126,6 +126,7 @@ export function sampleHost(name: string): HostView {
     slots: { user: { used: 1, total: 4 } },
     operation: null,
     failureStreak: 0,
+    readiness: [],
     waiting: [],
   }
 }
