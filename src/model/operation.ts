@@ -96,6 +96,7 @@ export type OperationKind = OperationRequest['kind']
 export const operationKinds = [
   'exec',
   'restartAgent',
+  'upgradeAgent',
   'reboot',
   'probe',
   'clean',

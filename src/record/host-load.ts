@@ -1,5 +1,5 @@
 import type { Reader } from '../ports/store.ts'
-import { chunks } from './commit.ts'
+import { chunks } from './chunks.ts'
 
 /** How many attempts of each host have not ended; hosts without any are left out. */
 export async function countLiveByHost(db: Reader, hostIds: readonly string[]): Promise<ReadonlyMap<string, number>> {
