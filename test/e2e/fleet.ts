@@ -14,6 +14,8 @@ export interface FleetOptions {
   readonly slots?: number
   /** Two need PostgreSQL; default: one. */
   readonly controllers?: 1 | 2
+  /** Gives its host the `qemu` engine as well, with an image `debian` in this folder. */
+  readonly machines?: { readonly folder: string; readonly slots: number }
 }
 
 /** One or two controllers and one agent as processes of their own, on loopback, with accounts and networks that no other run uses. */
@@ -49,6 +51,15 @@ function ownPlace(): { readonly prefix: string; readonly uidRange: readonly [num
   return { prefix: `e${number.toString(36)}x-`, uidRange: [first, first + 999], netRange: `198.19.${number}.0/24` }
 }
 
+/** What `agent.yaml` says of the host's engines. */
+function enginesOf({ slots, machines }: FleetOptions): Readonly<Record<string, unknown>> {
+  const user = { ...ownPlace(), slots: slots ?? 3 }
+  if (machines === undefined) return { user }
+  const number = process.pid % 200
+  const own = { prefix: `q${number.toString(36)}x-`, firstUid: 570_000 + number * 20, netRange: `198.18.${number}.0/24` }
+  return { user, qemu: { ...own, slots: machines.slots, images: { debian: machines.folder } } }
+}
+
 /** Starts a fleet and waits until its host takes jobs. */
 export async function startFleet(options: FleetOptions): Promise<Fleet> {
   const directory = await temporaryDirectory(options.name)
@@ -56,13 +67,16 @@ export async function startFleet(options: FleetOptions): Promise<Fleet> {
   const place = ownPlace()
   const postgres = options.store === 'postgres' ? await startPostgres() : null
   const storeEnv: Record<string, string> = postgres === null ? {} : { CIDERY_STORE_URL: await postgres.createDatabase() }
+  const spec = join(directory.path, 'cidery.yaml')
+  await writeFile(
+    spec,
+    JSON.stringify({ version: 1, ...(options.machines === undefined ? {} : { images: { debian: { engine: 'qemu' } } }) }),
+  )
   const first = await makeController(storeEnv)
   const { stateDir } = first
   const controllers = [first]
   await mkdir(agentDir, { recursive: true, mode: 0o700 })
-  await writeFile(join(agentDir, 'agent.yaml'), JSON.stringify({ engines: { user: { ...place, slots: options.slots ?? 3 } } }), {
-    mode: 0o600,
-  })
+  await writeFile(join(agentDir, 'agent.yaml'), JSON.stringify({ engines: enginesOf(options) }), { mode: 0o600 })
 
   let agent: Running
   let enrolled = false
@@ -74,7 +88,7 @@ export async function startFleet(options: FleetOptions): Promise<Fleet> {
       env,
       stateDir: join(directory.path, name),
       logFile: join(directory.path, `${name}.log`),
-      words: ['--blobs', join(directory.path, 'blobs')],
+      words: ['--blobs', join(directory.path, 'blobs'), ...(options.machines === undefined ? [] : ['--spec', spec])],
     })
   }
   async function startAgent(): Promise<void> {

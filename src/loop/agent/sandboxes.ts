@@ -180,12 +180,15 @@ export function sandboxBoard(options: SandboxBoardOptions): SandboxBoard {
         await engine.stop(id, options.settings().operationGraceMs)
         return { state: 'stopped' }
       }),
-    snapshot: (id, name) =>
-      change(id, 'taking a snapshot', async (engine) => {
-        if (!('snapshot' in engine)) throw new CideryError('UNSUPPORTED', `the engine ${engine.name} takes no snapshots`)
+    async snapshot(id, name) {
+      const engine = engineNamed(recordOf(id).engine)
+      // Nothing is wrong with a sandbox that was asked for what its engine cannot do.
+      if (!('snapshot' in engine)) throw new CideryError('UNSUPPORTED', `the engine ${engine.name} takes no snapshots`)
+      await change(id, 'taking a snapshot', async () => {
         await (engine as SnapshottingEngine).snapshot(id, name)
         return {}
-      }),
+      })
+    },
     remove,
 
     async apply(desired) {
