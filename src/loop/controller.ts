@@ -37,6 +37,7 @@ export interface ControllerLoopOptions {
 export interface PassReport {
   readonly at: Instant
   readonly ms: Milliseconds
+  readonly leads: boolean
   readonly plan: Plan
   readonly carried: CarriedOut
 }
@@ -131,7 +132,7 @@ export function createControllerLoop(options: ControllerLoopOptions): Controller
       staleSteps: status.staleSteps + carried.stale,
       problem: null,
     }
-    options.passed?.({ at, ms, plan, carried })
+    options.passed?.({ at, ms, leads: epoch !== null, plan, carried })
   }
 
   async function run(): Promise<void> {

@@ -99,6 +99,7 @@ describe('words that are API and never change their name', () => {
         "audit.exported",
         "exec.opened",
         "journal.cut",
+        "state.copied",
       ]
     `)
   })

@@ -26,7 +26,7 @@ export interface Metrics {
   eventsSealed(count: number): void
   eventStreams(count: number): void
   /** The loop finished a pass: the dead man's gauge is set to this moment. */
-  passed(pass: { readonly at: number; readonly seconds: number; readonly steps: number }): void
+  passed(pass: { readonly at: number; readonly seconds: number; readonly steps: number; readonly leads: boolean }): void
   fleet(numbers: FleetNumbers): void
 }
 
@@ -85,6 +85,11 @@ export function createMetrics(version: string): Metrics {
     help: 'When the loop last finished a pass: alert when it is older than a minute (dead man’s switch).',
     registers,
   })
+  const leads = new Gauge({
+    name: 'cidery_leads',
+    help: '1 while this controller leads, else 0: alert when the sum over a fleet is not 1 for a minute.',
+    registers,
+  })
   const queued = new Gauge({
     name: 'cidery_queue_jobs',
     help: 'Jobs per queue, waiting or running.',
@@ -124,7 +129,8 @@ export function createMetrics(version: string): Metrics {
     synced: ({ parked }) => syncs.inc({ parked: String(parked) }),
     eventsSealed: (count) => sealed.inc(count),
     eventStreams: (count) => streams.set(count),
-    passed: ({ at, seconds: took, steps: count }) => {
+    passed: ({ at, seconds: took, steps: count, leads: isLeader }) => {
+      leads.set(isLeader ? 1 : 0)
       lastPass.set(at / 1000)
       passes.observe(took)
       steps.inc(count)

@@ -20,7 +20,7 @@ function fed(): Metrics {
   metrics.attemptFailed({ pool: 'macs' })
   metrics.synced({ parked: true })
   metrics.eventsSealed(3)
-  metrics.passed({ at: 1_790_000_000_000, seconds: 0.02, steps: 4 })
+  metrics.passed({ at: 1_790_000_000_000, seconds: 0.02, steps: 4, leads: true })
   metrics.fleet({
     queues: [{ queue: 'ci', queued: 7, running: 2, oldestWaitS: 12.5 }],
     hosts: [{ pool: 'macs', state: 'up', count: 3 }],
@@ -49,6 +49,7 @@ describe('the metrics', () => {
       'cidery_syncs_total{parked="true"} 1',
       'cidery_loop_last_pass_timestamp_seconds 1790000000',
       'cidery_events_sealed_total 3',
+      'cidery_leads 1',
       'cidery_attempts_failed_total{pool="macs"} 1',
       'cidery_build_info{version="1.2.3"} 1',
       'cidery_job_wait_seconds_count{queue="ci"} 1',

@@ -37,7 +37,7 @@ export function sharedStore(store: MigratableStore): {
     let alive = true
     let left = Number.POSITIVE_INFINITY
     let how: Parameters<ControllerLife['strikeAt']>[1] = 'killed before'
-    let thawed: PromiseWithResolvers<void> | null = null
+    let thawed: { readonly promise: Promise<void>; readonly resolve: () => void } | null = null
     const { promise: died, resolve: die } = Promise.withResolvers<void>()
 
     async function whenRunning(): Promise<void> {
@@ -58,7 +58,7 @@ export function sharedStore(store: MigratableStore): {
         end()
         return never()
       }
-      if (left === 0 && how === 'frozen') thawed = Promise.withResolvers()
+      if (left === 0 && how === 'frozen') thawed = Promise.withResolvers<void>()
       await thawed?.promise
       const dies = left === 0 && how === 'killed after'
       const value = await work().catch((error: unknown) => {

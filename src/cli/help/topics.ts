@@ -26,7 +26,7 @@ doctor ends with 0 when everything is healthy, 1 when something is degraded and 
     summary: 'variables that cidery reads',
     text: `Environment
 
-  CIDERY_URL             address of the controller
+  CIDERY_URL             address of the controller, or several with commas between
   CIDERY_TOKEN           API token
   CIDERY_TOKEN_FILE      file that holds the API token
   CIDERY_CA_FINGERPRINT  SHA-256 of the controller's CA; nothing else is trusted then

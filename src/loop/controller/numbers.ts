@@ -69,7 +69,7 @@ export function createNumbers(options: NumbersOptions): { passed(pass: PassRepor
 
   return {
     passed(pass) {
-      metrics.passed({ at: pass.at, seconds: pass.ms / second, steps: pass.carried.done })
+      metrics.passed({ at: pass.at, seconds: pass.ms / second, steps: pass.carried.done, leads: pass.leads })
       const now = clock.steady()
       if (counting || now - countedAt < countEvery) return
       countedAt = now
