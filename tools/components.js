@@ -48,6 +48,7 @@ export const components = {
   quota: { found: commands('setquota'), debian: ['quota'], units: ['quota.service', 'quotarpc.service', 'quotaon.service'] },
   cron: { found: commands('crontab'), debian: ['cron'], units: ['cron.service'] },
   at: { found: commands('at', 'atd'), debian: ['at'], units: ['atd.service'] },
+  redis: { found: commands('redis-server'), debian: ['redis-server'], units: ['redis-server.service'] },
   curl: { found: commands('curl'), debian: ['curl'] },
 }
 

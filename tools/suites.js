@@ -80,6 +80,16 @@ export const suites = [
     testSeconds: 600,
     minutes: 20,
   },
+  {
+    name: 'bench',
+    include: ['test/bench/**/*.test.ts'],
+    needs: ['postgres', 'redis', 'chromium', 'iproute', 'nftables', 'accounts'],
+    first: ['node', 'tools/build.js', '--web'],
+    platform: 'linux',
+    root: true,
+    testSeconds: 300,
+    minutes: 15,
+  },
   { name: 'mac', include: ['test/mac/**/*.test.ts'], platform: 'darwin', testSeconds: 600, minutes: 20 },
   // A suite without a test is red; this one is there as soon as there is a soak.
   ...(soaks.length === 0
