@@ -1,19 +1,20 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { z } from 'zod'
 import type { ControllerView, HostView, JobView } from '../../src/model/api.ts'
 import { runCidery, type Finished } from '../e2e/processes.ts'
 import { waitFor } from '../e2e/wait.ts'
-import { startPostgres, type PostgresServer } from '../store/postgres-server.ts'
+import { startPostgres } from '../store/postgres-server.ts'
 import { controllerProcess, type ControllerProcess } from './controller-process.ts'
 
-let postgres: PostgresServer
+const postgres = await startPostgres()
+afterAll(() => postgres.stop())
+
 let storeUrl: string
 let controller: ControllerProcess
 
 beforeEach(async () => {
-  postgres = await startPostgres()
   storeUrl = await postgres.createDatabase()
   controller = await controllerProcess()
   await controller.start()
@@ -21,7 +22,6 @@ beforeEach(async () => {
 
 afterEach(async () => {
   await controller.remove()
-  await postgres.stop()
 })
 
 const ended = (id: string): Promise<z.infer<typeof JobView>> =>
@@ -34,7 +34,7 @@ function copy(words: readonly string[], env: Readonly<Record<string, string>> = 
   return runCidery(['state', 'copy', '--state', controller.state, ...words], { env, deadlineMs: 60_000 })
 }
 
-describe('cidery state copy', () => {
+describe('cidery state copy', { timeout: 240_000 }, () => {
   it('moves a fleet to PostgreSQL: its host goes on, its jobs and their logs are there, the old state is not started by mistake', async () => {
     await controller.agent('mini-1')
     const before = await controller.api.post<z.infer<typeof JobView>>('/jobs', { command: ['true'] })

@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { WebSocket } from 'ws'
 import type { z } from 'zod'
 import type { ControllerView, HostView, JobView } from '../../src/model/api.ts'
@@ -10,10 +10,12 @@ import type { Api } from '../e2e/api.ts'
 import { copyKeys } from '../e2e/fleet-controller.ts'
 import { runCidery } from '../e2e/processes.ts'
 import { waitFor } from '../e2e/wait.ts'
-import { startPostgres, type PostgresServer } from '../store/postgres-server.ts'
+import { startPostgres } from '../store/postgres-server.ts'
 import { controllerProcess, type ControllerProcess } from './controller-process.ts'
 
-let postgres: PostgresServer
+const postgres = await startPostgres()
+afterAll(() => postgres.stop())
+
 let directory: string
 let storeUrl: string
 let one: ControllerProcess
@@ -21,7 +23,6 @@ let two: ControllerProcess
 
 /** `two` has its own state directory, with the keys of `one`, as an operator would copy them. */
 beforeEach(async () => {
-  postgres = await startPostgres()
   storeUrl = await postgres.createDatabase()
   directory = await mkdtemp(join(tmpdir(), 'cidery-two-'))
   const options = { env: { CIDERY_STORE_URL: storeUrl }, words: ['--blobs', join(directory, 'blobs')] }
@@ -35,7 +36,6 @@ beforeEach(async () => {
 afterEach(async () => {
   await two.remove()
   await one.remove()
-  await postgres.stop()
   await rm(directory, { recursive: true, force: true })
 })
 
@@ -51,7 +51,7 @@ const ended = (api: Api, id: string): Promise<z.infer<typeof JobView>> =>
 const isUp = (api: Api, name: string): Promise<unknown> =>
   waitFor(`${name} to be up`, async () => (await api.get<z.infer<typeof HostView>>(`/hosts/${name}`)).state === 'up')
 
-describe('two controllers on one PostgreSQL', () => {
+describe('two controllers on one PostgreSQL', { timeout: 240_000 }, () => {
   it('serve alike: what is done at one is seen, decided and followed at the other', async () => {
     expect([await view(one.api), await view(two.api)]).toMatchObject([
       { leads: true, epoch: 1 },
