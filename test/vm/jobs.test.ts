@@ -137,7 +137,7 @@ describe('jobs in machines of the qemu engine', () => {
       expect(snapshot.stderr).toMatch(/snapshot/)
       expect((await cidery('vm', 'start', name)).code).toBe(0)
       expect((await cidery('vm', 'rm', name, '--yes')).code).toBe(0)
-      expect((await cidery('vm', 'ls')).stdout.toString()).not.toContain(name)
+      await waitFor(`${name} to be gone`, async () => !(await cidery('vm', 'ls')).stdout.toString().includes(name), 60_000)
     })
   })
 })
