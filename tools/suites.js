@@ -47,7 +47,7 @@ export const suites = [
     platform: 'linux',
     root: true,
     testSeconds: 120,
-    minutes: 10,
+    minutes: 15,
   },
   {
     name: 'vm',

@@ -29,12 +29,26 @@ const QemuEngine = z.strictObject({
   bootSeconds: z.int().positive().max(3600).optional(),
 })
 
+const TartEngine = z.strictObject({
+  slots: z.int().positive().max(1000).optional(),
+  program: z.string().startsWith('/').optional(),
+  home: z.string().startsWith('/').optional(),
+  images: z.record(Name, z.string().min(1)).optional(),
+  prefix: z.string().optional(),
+  network: z.enum(['shared', 'softnet']).optional(),
+  user: z.string().optional(),
+  ssh: z.strictObject({ keyFile: z.string().startsWith('/').optional(), passwordFile: z.string().startsWith('/').optional() }).optional(),
+  bootSeconds: z.int().positive().max(3600).optional(),
+  agentSeconds: z.int().positive().max(3600).optional(),
+  env: z.record(z.string(), z.string()).optional(),
+})
+
 /**
  * `agent.yaml` in the agent's state directory: what belongs to this one machine and not to the fleet. Two agents on one machine must differ in
  * prefix, UIDs and network of their engines. `user` is always there; another engine is when it is named here.
  */
 export const AgentConfig = z.strictObject({
-  engines: z.strictObject({ user: UserEngine.optional(), qemu: QemuEngine.optional() }).optional(),
+  engines: z.strictObject({ user: UserEngine.optional(), qemu: QemuEngine.optional(), tart: TartEngine.optional() }).optional(),
   /** Lets operations restart this machine. */
   allowReboot: z.boolean().optional(),
   /** Addresses that no job behind `nat` may reach, besides the controller's. */

@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import { engines as makers } from '../drivers/engines/registry.ts'
 import type { EngineName } from '../model/job.ts'
 import type { Engine } from '../ports/engine.ts'
+import type { Log } from '../ports/log.ts'
 import { readAgentConfig } from './agent-config.ts'
 
 export interface AgentEngines {
@@ -10,6 +11,8 @@ export interface AgentEngines {
   readonly hiddenDirs?: readonly string[]
   /** Settings per engine, handed to it as they are. */
   readonly engines?: Readonly<Partial<Record<EngineName, Readonly<Record<string, unknown>> | undefined>>> | undefined
+  /** Where engines write down what they ask other programs for. */
+  readonly log?: Log
 }
 
 /** The `user` engine and every other that has settings, each with its own directory below the agent's. */
@@ -20,7 +23,8 @@ export function makeEngines(options: AgentEngines): ReadonlyMap<EngineName, Engi
     const key = name as EngineName
     // What nobody set up is not missed: a host without QEMU is not a host with a broken engine.
     if (key !== 'user' && options.engines?.[key] === undefined) continue
-    made.set(key, make({ ...options.engines?.[key], stateDir: join(options.stateDir, 'engines', name), hiddenDirs }))
+    const stateDir = join(options.stateDir, 'engines', name)
+    made.set(key, make({ ...options.engines?.[key], stateDir, hiddenDirs, ...(options.log === undefined ? {} : { log: options.log }) }))
   }
   return made
 }

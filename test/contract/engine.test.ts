@@ -8,6 +8,7 @@ import { engineContract } from './engine-suite.ts'
 const suites: Readonly<Record<keyof typeof engines, string>> = {
   user: 'test/contract/engine.test.ts',
   qemu: 'test/vm/engine.test.ts',
+  tart: 'test/tart/engine.test.ts',
 }
 
 describe('the registry of engines', () => {

@@ -1,4 +1,5 @@
 import type { Engine } from '../../ports/engine.ts'
+import type { Log } from '../../ports/log.ts'
 
 /** What every engine gets from the agent that owns it. */
 export interface EngineSettings {
@@ -8,6 +9,8 @@ export interface EngineSettings {
   readonly hiddenDirs?: readonly string[]
   /** Sandboxes at once; default: the engine's own choice for this machine. */
   readonly slots?: number
+  /** Where an engine writes down what it asks other programs for. */
+  readonly log?: Log
 }
 
 /** Makes an engine. Cheap: nothing is touched before the first call. */

@@ -1,14 +1,12 @@
 import { randomBytes } from 'node:crypto'
 import type { LaunchCommand, SandboxCommand } from '../../../ports/engine.ts'
 import { helperEnvironment } from '../commands.ts'
+import { packedWords } from '../packed-words.ts'
 import { shellQuoted, terminalWords } from '../terminal.ts'
 import type { MachineFiles } from './record.ts'
 
 /** The work directory inside. */
 export const workDirectory = '/home/job/work'
-
-/** An SSH server takes 128 variables, the kernel 128 KiB for one. */
-const pieceLength = 30_000
 
 /**
  * Runs inside, as the job's user, started by the SSH server: unpacks words and environment, which came as the variables CIDERY_ENV_0 …, and
@@ -73,21 +71,6 @@ echo 'cidery: the connection to the machine broke off' >&2
 exit 255
 `
 
-/** Words and environment as text of lines, in pieces: `CIDERY_ENV_0`, `CIDERY_ENV_1` … */
-export function packed(words: readonly string[], env: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
-  const items = [String(words.length), ...words, ...Object.entries(env).map(([name, value]) => `${name}=${value}`)]
-  const text = items.map((item) => item.replaceAll('%', '%25').replaceAll('\n', '%0A')).join('\n')
-  const pieces: Record<string, string> = {}
-  for (let start = 0, index = 0; start < text.length; index += 1) {
-    const end = start + pieceLength
-    // Never between the two halves of a character.
-    const cut = /[\uD800-\uDBFF]/.test(text.charAt(end - 1)) ? end - 1 : end
-    pieces[`CIDERY_ENV_${index}`] = text.slice(start, cut)
-    start = cut
-  }
-  return pieces
-}
-
 /** How to start a command inside a running machine. Neither its words nor its environment are in the words of a process of the host. */
 export function launchCommand(files: MachineFiles, command: SandboxCommand): LaunchCommand {
   const token = randomBytes(12).toString('hex')
@@ -95,7 +78,7 @@ export function launchCommand(files: MachineFiles, command: SandboxCommand): Lau
   const inside = ['/usr/bin/perl', '-e', enter, token, command.cwd ?? workDirectory].map((word) => shellQuoted(word)).join(' ')
   return {
     argv: ['/bin/sh', '-c', launch, 'cidery-enter', files.sshConfig, token, files.lost, inside],
-    env: { ...helperEnvironment, ...packed(words, command.env) },
+    env: { ...helperEnvironment, ...packedWords(words, command.env) },
     cwd: '/',
   }
 }
