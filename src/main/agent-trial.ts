@@ -1,8 +1,9 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { readFile, realpath, rm, writeFile } from 'node:fs/promises'
+import { readdir, realpath, rm } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
+import { readJson, replaceJson } from '../drivers/releases/folder/durable.ts'
 import { currentRelease, readUpgrade, releasePlaces, saveUpgrade } from '../drivers/releases/folder/places.ts'
 import { identify, lives, type ProcessIdentity } from '../drivers/supervisors/detached/process-identity.ts'
 import { formatDuration } from '../model/instant.ts'
@@ -11,14 +12,21 @@ import type { Upgrade } from '../ports/releases.ts'
 import { agentExitCodes } from './agent.ts'
 import { ownRoot } from './own-release.ts'
 
-/** In the environment of a release on trial. */
+/** In the environment of a release on trial: the process that leads it, as JSON. */
 const trialVariable = 'CIDERY_AGENT_TRIAL'
 
-/** Whether this process is a release on trial. Nothing that it starts is told. */
-export function takeTrialMark(): boolean {
-  const isTrial = process.env[trialVariable] === '1'
+/**
+ * Whether this process is a release on trial. If so, that is written down before it takes any lock, so that the next start finds it if its leader is
+ * killed. Nothing that it starts is told.
+ */
+export async function beginAsTrial(stateDir: string): Promise<boolean> {
+  const leader = process.env[trialVariable]
   delete process.env[trialVariable]
-  return isTrial
+  const child = identify(process.pid)
+  if (leader === undefined || child === null) return false
+  const trial: TrialProcesses = { leader: JSON.parse(leader) as ProcessIdentity | null, child }
+  await replaceJson(join(releasePlaces(stateDir).releases, `trial-${process.pid}.json`), trial)
+  return true
 }
 
 export interface TrialOptions {
@@ -43,9 +51,9 @@ const endGraceMs = 30_000
  */
 export async function leadTrial(options: TrialOptions): Promise<number | null> {
   const stateDir = await realpath(options.stateDir).catch(() => options.stateDir)
-  await endOrphan(stateDir, options.log)
+  const isLed = await endOrphans(stateDir, options.log)
   const upgrade = await readUpgrade(stateDir)
-  if (upgrade === null || upgrade.failure !== null || upgrade.from.path !== ownRoot || (await isLed(stateDir))) return null
+  if (upgrade === null || upgrade.failure !== null || upgrade.from.path !== ownRoot || isLed) return null
   return lead({ ...options, stateDir }, upgrade)
 }
 
@@ -60,9 +68,7 @@ async function lead(options: TrialOptions, upgrade: Upgrade): Promise<number> {
     const leftMs = timeLeft(upgrade)
     if (leftMs <= 0) return rollBack(options, upgrade, `${to.version} was not in sync with the controller within ${given}`)
     const child = startChild(options, upgrade, leftMs)
-    await noteTrial(stateDir, child)
-    const code = await follow(child, { stop, leftMs, isConfirmed: () => isConfirmed(stateDir, upgrade) })
-    await rm(trialFile(stateDir), { force: true })
+    const code = await follow(child, stop, leftMs)
     if (stop.asked()) return code
     if (timeLeft(upgrade) <= 0 || (await isConfirmed(stateDir, upgrade))) continue
     log.warn('the new release ended before it was in sync', { tries, code })
@@ -105,7 +111,7 @@ function startCurrent({ stateDir, words, log }: TrialOptions): number {
 function startChild({ words }: TrialOptions, { to }: Upgrade, leftMs: number): ChildProcess {
   const program = join(to.path, 'bin', 'cidery.js')
   const wait = ['--wait-for-lock', `${Math.ceil(leftMs / 1000)}s`]
-  const env = { ...process.env, [trialVariable]: '1' }
+  const env = { ...process.env, [trialVariable]: JSON.stringify(identify(process.pid)) }
   return spawn(join(to.path, 'bin', 'node'), [program, ...words, ...wait], { stdio: 'inherit', env })
 }
 
@@ -128,86 +134,67 @@ function onStop(): Stop {
   return { promise, asked: () => isAsked }
 }
 
-interface Following {
-  readonly stop: Stop
-  readonly leftMs: number
-  readonly isConfirmed: () => Promise<boolean>
-}
-
-/** Waits for the end of the release on trial, and brings it about when its time is over or this process is told to stop. Its exit code. */
-async function follow(child: ChildProcess, { stop, leftMs, isConfirmed }: Following): Promise<number> {
+/**
+ * Waits for the end of the release on trial, and brings it about when its time is over or this process is told to stop. Its exit code. One that proved
+ * itself ends by itself a moment later; if it does not, its jobs do not notice that it is ended.
+ */
+async function follow(child: ChildProcess, stop: Stop, leftMs: number): Promise<number> {
   const exited = new Promise<number>((resolve) => {
     child.once('error', () => resolve(agentExitCodes.failed))
     child.once('exit', (code) => resolve(code ?? agentExitCodes.failed))
   })
   const given = new AbortController()
-  const late = pause(leftMs, 'late' as const, { signal: given.signal }).catch(() => 'late' as const)
-  const first = await Promise.race([exited, late, stop.promise.then(() => 'stop' as const)])
+  const first = await Promise.race([exited, stop.promise, afterwards(leftMs, given.signal)])
   given.abort()
   if (typeof first === 'number') return first
-  if (first === 'late' && (await isConfirmed())) {
-    // It is the agent of this host now, and ends as one.
-    const second = await Promise.race([exited, stop.promise])
-    if (typeof second === 'number') return second
-  }
   child.kill('SIGTERM')
   const grace = new AbortController()
-  const overdue = pause(endGraceMs, undefined, { signal: grace.signal }).then(
-    () => child.kill('SIGKILL'),
-    () => false,
-  )
+  void afterwards(endGraceMs, grace.signal).then(() => !grace.signal.aborted && child.kill('SIGKILL'))
   const code = await exited
   grace.abort()
-  await overdue
   return code
 }
 
-/** Who leads a trial and what is on trial, so that the next start knows one that outlived its leader. */
+async function afterwards(ms: number, signal: AbortSignal): Promise<void> {
+  await pause(ms, undefined, { signal }).catch(() => {
+    // Nobody waits any more.
+  })
+}
+
+/** A release on trial, and who leads that. */
 interface TrialProcesses {
   readonly leader: ProcessIdentity | null
-  readonly child: ProcessIdentity | null
+  readonly child: ProcessIdentity
 }
 
-function trialFile(stateDir: string): string {
-  return join(releasePlaces(stateDir).releases, 'trial.json')
-}
-
-async function noteTrial(stateDir: string, child: ChildProcess): Promise<void> {
-  const processes: TrialProcesses = { leader: identify(process.pid), child: child.pid === undefined ? null : identify(child.pid) }
-  await writeFile(trialFile(stateDir), JSON.stringify(processes), { mode: 0o600 })
-}
-
-async function readTrial(stateDir: string): Promise<TrialProcesses | null> {
-  try {
-    return JSON.parse(await readFile(trialFile(stateDir), 'utf8')) as TrialProcesses
-  } catch {
-    // No trial, or one whose leader died while it wrote: its child then ends by the deadline of its lock, or is the agent.
-    return null
+/**
+ * Ends releases on trial whose leader was killed: nobody waits for them, and they hold what the next agent needs. Resolves with whether another process
+ * leads a trial: then this one was started beside it, and is an agent like any other.
+ */
+async function endOrphans(stateDir: string, log: Log): Promise<boolean> {
+  const { releases } = releasePlaces(stateDir)
+  const names = (await readdir(releases).catch(() => [])).filter((name) => /^trial-\d+\.json$/.test(name))
+  let isLed = false
+  for (const name of names) {
+    const { leader, child } = (await readJson(join(releases, name))) as TrialProcesses
+    if (lives(child) && leader !== null && leader.pid !== process.pid && lives(leader)) {
+      isLed = true
+      continue
+    }
+    if (lives(child)) log.warn('a release on trial outlived the process that led it, and is ended', { pid: child.pid })
+    await endByIdentity(child, 'SIGTERM')
+    await endByIdentity(child, 'SIGKILL')
+    await rm(join(releases, name), { force: true })
   }
+  return isLed
 }
 
-/** Whether another process leads the trial: this one was started beside it, and is an agent like any other. */
-async function isLed(stateDir: string): Promise<boolean> {
-  const leader = (await readTrial(stateDir))?.leader ?? null
-  return leader !== null && leader.pid !== process.pid && lives(leader)
-}
-
-/** Ends a release on trial whose leader was killed: nobody would wait for it, and it holds what the next agent needs. */
-async function endOrphan(stateDir: string, log: Log): Promise<void> {
-  const child = (await readTrial(stateDir))?.child ?? null
-  if (child === null || (await isLed(stateDir)) || !lives(child)) return
-  log.warn('a release on trial outlived the process that led it, and is ended', { pid: child.pid })
-  await endByIdentity(child, 'SIGTERM', endGraceMs)
-  await endByIdentity(child, 'SIGKILL', endGraceMs)
-  await rm(trialFile(stateDir), { force: true })
-}
-
-async function endByIdentity(identity: ProcessIdentity, signal: NodeJS.Signals, limitMs: number): Promise<void> {
+async function endByIdentity(identity: ProcessIdentity, signal: NodeJS.Signals): Promise<void> {
   if (!lives(identity)) return
   try {
     process.kill(identity.pid, signal)
   } catch {
     // Gone since the look.
   }
-  for (let waited = 0; waited < limitMs && lives(identity); waited += 50) await pause(50)
+  for (let waited = 0; waited < endGraceMs && lives(identity); waited += 50) await pause(50)
 }

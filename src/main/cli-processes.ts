@@ -8,7 +8,7 @@ import { writeToStderr } from '../drivers/logs/stderr.ts'
 import { CideryError } from '../model/errors.ts'
 import type { Milliseconds } from '../model/instant.ts'
 import type { Log } from '../ports/log.ts'
-import { leadTrial, takeTrialMark } from './agent-trial.ts'
+import { beginAsTrial, leadTrial } from './agent-trial.ts'
 import { agentExitCode, runAgent } from './agent.ts'
 import type { RunAgentOptions } from './agent.ts'
 import { parseListen } from './controller-options.ts'
@@ -107,7 +107,7 @@ export interface AgentCommand {
 export async function agentCommand(command: AgentCommand): Promise<number> {
   const options = await agentOptions(command)
   const trial = { stateDir: command.stateDir, words: process.argv.slice(2), log: options.log }
-  const inTrial = takeTrialMark()
+  const inTrial = await beginAsTrial(command.stateDir)
   // A trial that a killed process led goes on here.
   const led = inTrial ? null : await leadTrial(trial)
   if (led !== null) return led

@@ -1,5 +1,17 @@
 import { execFileSync } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  realpathSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parse } from 'plist'
@@ -15,6 +27,7 @@ import {
   type AgentServiceOptions,
 } from '../../src/main/agent-service.ts'
 import { CideryError } from '../../src/model/errors.ts'
+import { makeManifest, sha256 } from '../../tools/release/archive.js'
 
 let folder: string
 
@@ -91,6 +104,32 @@ describe('a systemd unit of the agent', () => {
     expect(start?.[3]).toBe('/var/lib/cidery/agent')
     expect(unit).toContain('"name=with space"')
     expect(unit).toContain('"50%% of $$HOME \\"quoted\\" \\\\ back"')
+  })
+
+  it('starts a release by the link in the state directory, whose releases belong to who owns that', async () => {
+    const root = join(folder, 'unpacked')
+    const files = ['bin/node', 'bin/cidery.js'].map((path) => [path, join(root, path)])
+    mkdirSync(join(root, 'bin'), { recursive: true })
+    for (const [, path = ''] of files) writeFileSync(path, '#!/bin/sh\n')
+    const manifest = makeManifest({ version: '1.2.3', commit: null, platform: 'linux-x64', node: '26.10.0', files })
+    writeFileSync(join(root, 'manifest.json'), manifest)
+    // A state directory of an account of its own: nothing in it is written with other rights than that has.
+    const stateDir = join(folder, 'agent')
+    mkdirSync(stateDir, { mode: 0o700 })
+    const owner = process.getuid?.() === 0 ? 65_534 : (process.getuid?.() ?? 0)
+    if (process.getuid?.() === 0) for (const path of [folder, root]) chmodSync(path, 0o755)
+    chownSync(stateDir, owner, process.getuid?.() === 0 ? 65_534 : (process.getgid?.() ?? 0))
+    const { run, calls } = recorded()
+    const manager = systemd({ folder: join(folder, 'units'), run })
+    const [done] = await installAgentService({ ...options({ stateDir, root }), manager })
+    const path = join(stateDir, 'releases', `1.2.3-${sha256(manifest).slice(0, 16)}`)
+    expect(done).toBe(`cidery 1.2.3 is in ${path}`)
+    expect(readFileSync(join(folder, 'units', 'cidery-agent.service'), 'utf8')).toContain(
+      `ExecStart=${stateDir}/current/bin/node ${stateDir}/current/bin/cidery.js agent run --state ${stateDir} `,
+    )
+    expect(realpathSync(join(stateDir, 'current'))).toBe(realpathSync(path))
+    expect([statSync(path).uid, statSync(join(path, 'bin/node')).uid, process.geteuid?.()]).toEqual([owner, owner, process.getuid?.()])
+    expect(calls).toContain('systemctl restart cidery-agent.service')
   })
 
   it('is found wrong by systemd-analyze when it is', async () => {
