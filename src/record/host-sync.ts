@@ -5,7 +5,6 @@ import { recordAttemptReport } from './attempts.ts'
 import type { Author, Recorder, RecordTx } from './commit.ts'
 import { findHostRow, recordHostReport } from './hosts.ts'
 import { recordOperationReport } from './operations.ts'
-import { hostOf } from './rows.ts'
 import { recordSandboxReports } from './sandboxes.ts'
 
 /** What one sync brought, put into the controller's time. */
@@ -52,7 +51,9 @@ async function storeReport(tx: RecordTx, report: HostReport): Promise<StoredRepo
   const operations: SyncResponse['acknowledged']['operations'][number][] = []
   for (const operation of report.operations) operations.push(await recordOperationReport(tx, report.hostId, operation))
   await recordSandboxReports(tx, report.hostId, { reports: report.sandboxes, held: report.facts?.sandboxes ?? null })
-  const fresh = await findHostRow(tx.db, report.hostId)
-  const host = await recordHostReport(tx, hostOf(fresh ?? row), report)
+  // Only what came of attempts and operations can have changed the host meanwhile.
+  const isAsRead = report.attempts.length === 0 && report.operations.length === 0
+  const fresh = isAsRead ? row : await findHostRow(tx.db, report.hostId)
+  const host = await recordHostReport(tx, fresh ?? row, report)
   return { host, acknowledged: { attempts, operations }, unwanted }
 }
