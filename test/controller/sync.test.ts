@@ -260,7 +260,7 @@ describe('sync', () => {
     })
     const gone = new AbortController()
     const ask = async (hostId: HostId): Promise<SyncResponse> => {
-      const caller = { hostId, origin: '127.0.0.1', signal: gone.signal }
+      const caller = { hostId, hostName: 'mini', origin: '127.0.0.1', signal: gone.signal }
       const first = await handler.handle(caller, request({ facts: simulatedFacts(fleet.time.clock.now(), { hostname: 'a' }) }))
       return handler.handle(caller, request({ seen: seenOf(first), waitMs: 25_000 }))
     }
