@@ -72,6 +72,16 @@ function recorded(answers: Readonly<Record<string, readonly (readonly [number, s
   }
 }
 
+/** Gives a directory to an account without rights, where that can be done, and lets it walk the ones above; gives the UID of the owner. */
+function giveAway(directory: string, above: readonly string[]): number {
+  const own = process.getuid?.() ?? 0
+  if (own !== 0) return own
+  const nobody = 65_534
+  for (const path of above) chmodSync(path, 0o755)
+  chownSync(directory, nobody, nobody)
+  return nobody
+}
+
 describe('a systemd unit of the agent', () => {
   it('passes systemd-analyze verify, waits for the network, and is restarted with a throttle [003-21] [003-13]', async () => {
     const { run } = recorded()
@@ -116,9 +126,7 @@ describe('a systemd unit of the agent', () => {
     // A state directory of an account of its own: nothing in it is written with other rights than that has.
     const stateDir = join(folder, 'agent')
     mkdirSync(stateDir, { mode: 0o700 })
-    const owner = process.getuid?.() === 0 ? 65_534 : (process.getuid?.() ?? 0)
-    if (process.getuid?.() === 0) for (const path of [folder, root]) chmodSync(path, 0o755)
-    chownSync(stateDir, owner, process.getuid?.() === 0 ? 65_534 : (process.getgid?.() ?? 0))
+    const owner = giveAway(stateDir, [folder, root])
     const { run, calls } = recorded()
     const manager = systemd({ folder: join(folder, 'units'), run })
     const [done] = await installAgentService({ ...options({ stateDir, root }), manager })
