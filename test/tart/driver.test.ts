@@ -47,7 +47,7 @@ describe('the tart engine', () => {
     return settings.log.lines.map(({ facts }) => facts).filter(({ words }) => Array.isArray(words) && words[0] === command)
   }
 
-  it('starts two macOS guests and refuses a third, also after a restart and for guests of others, until one is gone [002-91]', async () => {
+  it('starts two macOS guests and refuses a third, also after a restart and for guests of others, until one is gone [002-91 on double]', async () => {
     const [first] = [await boot(engine, mac), await boot(engine, mac)]
     const third = await engine.create(await requestFor(engine, mac))
     await expect(engine.start(third.id)).rejects.toMatchObject({
@@ -116,7 +116,7 @@ describe('the tart engine', () => {
     expect((await shellInside(engine, id, 'echo alive')).stdout).toBe('alive\n')
   })
 
-  it('deletes a machine although it still counts as running for a while, and one that is gone already [X-10]', async () => {
+  it('deletes a machine although it still counts as running for a while, and one that is gone already [X-10 on double]', async () => {
     const { id } = await boot(engine, mac)
     const [name = ''] = await names()
     const still = { command: 'delete', vm: name, exit: 1, stderr: `VM "${name}" is running` } as const
@@ -147,7 +147,7 @@ describe('the tart engine', () => {
     expect(await names()).toEqual([])
   })
 
-  it('boots a second time when macOS’s network was not up yet, once, and then says why [X-06]', async () => {
+  it('boots a second time when macOS’s network was not up yet, once, and then says why [X-06 on double]', async () => {
     const vmnet = { command: 'run', exit: 1, stderr: 'Error: failed to start vmnet interface: VMNET_FAILURE' } as const
     faults({ ...vmnet, call: 1 })
     expect((await boot(engine, mac)).state).toBe('running')

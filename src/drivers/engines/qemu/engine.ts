@@ -265,7 +265,8 @@ export class QemuEngine implements Engine {
 
   #view(record: MachineRecord): EngineSandbox {
     const { id, phase, residue, createdAt, notes } = record
-    const lost = existsSync(machineFiles(this.#config.stateDir, id).lost)
+    // One that was stopped took its commands' connections with it, as it should.
+    const lost = record.holder !== null && existsSync(machineFiles(this.#config.stateDir, id).lost)
     const broken = residue.length > 0 || phase !== 'ready' || lost
     return {
       id,

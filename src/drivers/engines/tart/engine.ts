@@ -237,7 +237,8 @@ export class TartEngine implements Engine {
 
   async #view(record: MachineRecord, isThere = true): Promise<EngineSandbox> {
     const { id, phase, residue, createdAt, notes, os } = record
-    const lost = existsSync(machineFiles(this.#config.stateDir, id).lost)
+    // One that was stopped took its commands' connections with it, as it should.
+    const lost = record.run !== null && existsSync(machineFiles(this.#config.stateDir, id).lost)
     const broken = residue.length > 0 || phase !== 'ready' || lost || !isThere
     const { home, work, temporary, secrets } = placesInside(os, this.#config.user)
     return {
