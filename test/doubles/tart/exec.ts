@@ -33,8 +33,11 @@ export async function exec(parsed: Parsed): Promise<number> {
   if (vm.runner() === null) throw notRunning(name)
   const init = await askForGuest(vm.socketPath)
   const { uid, gid } = account
-  const home = `${readConfig(vm).os === 'darwin' ? '/Users' : '/home'}/${account.name}`
-  const tty = parsed.has('tty') ? ['script', '-q', '-e', '-f', '-c', words.map((word) => quoted(word)).join(' '), '/dev/null'] : words
+  const { os } = readConfig(vm)
+  const home = `${os === 'darwin' ? '/Users' : '/home'}/${account.name}`
+  // In a macOS guest `script` takes other words, as it does on a Mac.
+  const script = os === 'darwin' ? '/usr/libexec/linux-script' : 'script'
+  const tty = parsed.has('tty') ? [script, '-q', '-e', '-f', '-c', words.map((word) => quoted(word)).join(' '), '/dev/null'] : words
   const inside = [
     'env',
     '-i',
