@@ -28,6 +28,9 @@ export interface Booted {
   readonly notes: readonly string[]
 }
 
+/** From a saved state a machine is there in a second or two; one that is not boots instead, which is sooner than to wait on. */
+const resumeMs = 30_000
+
 /** The user that the process of a machine becomes; null when it stays the agent's own, which is not root. */
 export function ownUid(config: QemuEngineConfig, { slot }: Pick<MachineRecord, 'slot'>): number | null {
   return isRoot() ? config.firstUid + slot : null
@@ -74,6 +77,7 @@ export async function bootMachine(request: BootRequest): Promise<Booted> {
   const { config, record, memory } = request
   const files = machineFiles(config.stateDir, record.id)
   const keys = await makeKeys(files)
+  const limitMs = memory === undefined ? config.bootMs : Math.min(config.bootMs, resumeMs)
   const holder = await (memory === undefined ? startMachine(request, files) : resumeMachine(request, files, memory))
   let control: GuestControl | undefined
   try {
@@ -84,8 +88,8 @@ export async function bootMachine(request: BootRequest): Promise<Booted> {
     const seed = randomBytes(64).toString('hex')
     const name = record.id.replaceAll('_', '-')
     control.say(['person', name, (Date.now() / 1000).toFixed(3), seed, keys.client, keys.host, servers === '' ? '-' : servers].join(' '))
-    await hearFrom(control, holder, { word: 'ready', limitMs: config.bootMs })
-    return { holder, master: await connectMaster(files, holder, config.bootMs), notes }
+    await hearFrom(control, holder, { word: 'ready', limitMs })
+    return { holder, master: await connectMaster(files, holder, limitMs), notes }
   } catch (error) {
     await endProcess(holder, 0)
     const said = [lastLines(files.complaints, 3), lastLines(files.console, 5)].filter(Boolean).join('; console: ')
