@@ -19,7 +19,6 @@ import { appendBytes, uploadRoutes } from './uploads.ts'
 
 export interface SyncCaller {
   readonly hostId: string
-  readonly hostName: string
   readonly origin: string
   /** Aborted when the agent went away. */
   readonly signal: AbortSignal
@@ -60,17 +59,7 @@ export function agentRoutes(services: AgentServices): readonly Route[] {
       bodyLimit: syncBytes,
       response: 'raw',
       handler: async (context, { body }) => {
-        const { principal, origin } = context
-        const caller: SyncCaller = {
-          hostId: principal.id,
-          hostName: principal.name,
-          origin,
-          // Made only for a poll that is parked.
-          get signal() {
-            return context.signal
-          },
-        }
-        const answer = await services.sync.handle(caller, body)
+        const answer = await services.sync.handle({ hostId: context.principal.id, origin: context.origin, signal: context.signal }, body)
         await context.reply.type('application/json; charset=utf-8').send(JSON.stringify(answer))
       },
     }),

@@ -10,10 +10,10 @@ export async function beginSqliteBatch(connection: SqliteConnection, surface: Su
   const changesBefore = connection.totalChanges()
 
   async function run(work: Work): Promise<WorkOutcome> {
-    connection.step('savepoint work')
+    connection.exec('savepoint work')
     try {
       const value = await surface.run(work, limit)
-      connection.step('release work')
+      connection.exec('release work')
       return { ok: true, value }
     } catch (error) {
       // A full disk or a failing one makes SQLite roll back everything by itself.
