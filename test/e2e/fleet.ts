@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import { mkdir, readFile, readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { HostView } from '../../src/model/api.ts'
 import { startPostgres, type PostgresServer } from '../store/postgres-server.ts'
 import { apiOf, type Api } from './api.ts'
 import { copyKeys, fleetController, type FleetController } from './fleet-controller.ts'
@@ -167,7 +168,7 @@ export async function startFleet(options: FleetOptions): Promise<Fleet> {
     await first.start()
     if (options.controllers === 2) await addController()
     await startAgent()
-    await hostReady(fleet)
+    await hostReady(fleet, 'host-1', Object.keys(enginesOf(options)))
   } catch (error) {
     const log = await readFile(join(directory.path, 'agent.log'), 'utf8').catch(() => '')
     await fleet.remove()
@@ -176,15 +177,15 @@ export async function startFleet(options: FleetOptions): Promise<Fleet> {
   return fleet
 }
 
-/** Waits until the host proved by a boot that it can run jobs. */
-export async function hostReady(fleet: Pick<Fleet, 'api'>, name = 'host-1'): Promise<void> {
+/** Waits until the host proved by a boot that it can run jobs of each of these engines. */
+export async function hostReady(fleet: Pick<Fleet, 'api'>, name = 'host-1', engines: readonly string[] = ['user']): Promise<void> {
   await waitFor(
     `${name} to be ready`,
     async () => {
-      const host = await fleet.api.get<{ state: string; facts: { readiness: readonly { boot: { ok: boolean } | null }[] } | null }>(
-        `/hosts/${name}`,
-      )
-      return host.state === 'up' && host.facts?.readiness.some((one) => one.boot?.ok === true) === true
+      const { state, readiness } = await fleet.api.get<HostView>(`/hosts/${name}`)
+      const proved = new Set<string>(readiness.filter((one) => one.state === 'ready').map(({ engine }) => engine))
+      if (state === 'up' && engines.every((engine) => proved.has(engine))) return true
+      throw new Error(`${name} is ${state}: ${JSON.stringify(readiness)}`)
     },
     120_000,
   )

@@ -1,5 +1,6 @@
 import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
-import { dirname } from 'node:path'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
 import { processesWithText } from '../../src/drivers/engines/process-table.ts'
 import { makeQemuEngine } from '../../src/drivers/engines/qemu/index.ts'
 import type { QemuEngineSettings } from '../../src/drivers/engines/qemu/settings.ts'
@@ -20,9 +21,10 @@ export interface Machines {
   remove(): void
 }
 
-export async function machines(settings: Partial<QemuEngineSettings> = {}): Promise<Machines> {
+export async function machines(settings: Partial<QemuEngineSettings> = {}, folder = 'state'): Promise<Machines> {
   const { disk } = await ensureGoldenDisk()
-  const stateDir = mkdtempSync('/tmp/cidery-qemu-')
+  const parent = mkdtempSync(join(tmpdir(), 'cidery-qemu-'))
+  const stateDir = join(parent, folder)
   const images = { debian: dirname(disk) }
   return {
     stateDir,
@@ -33,6 +35,6 @@ export async function machines(settings: Partial<QemuEngineSettings> = {}): Prom
       ...['vms', 'records'].flatMap((name) => (existsSync(`${stateDir}/${name}`) ? readdirSync(`${stateDir}/${name}`) : [])),
       ...readdirSync('/sys/class/net').filter((name) => name.startsWith(prefix)),
     ],
-    remove: () => rmSync(stateDir, { recursive: true, force: true }),
+    remove: () => rmSync(parent, { recursive: true, force: true }),
   }
 }

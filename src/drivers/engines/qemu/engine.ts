@@ -18,9 +18,10 @@ import { endInside } from './guest-control.ts'
 import { lookAtHost, type HostAbility } from './host.ts'
 import { imageOf, imageProblem } from './images.ts'
 import { endProcess } from './processes.ts'
-import { machineFiles, MachineRecord } from './record.ts'
+import { machineFiles, MachineRecord, machinesDirectory } from './record.ts'
 import { removeMachine, sweepMachines } from './removing.ts'
 import type { QemuEngineConfig } from './settings.ts'
+import { prepareSocketPlace } from './socket-place.ts'
 import { Starting } from './starting.ts'
 
 /** How long a look at the machine's abilities is believed. */
@@ -196,6 +197,7 @@ export class QemuEngine implements Engine {
     const [problem] = repairStateDir(this.#config.stateDir)
     if (problem !== undefined) throw new CideryError('ENGINE_FAILED', problem, { hint: `chown -R it to the agent's user, then try again` })
     this.#records.prepare()
+    prepareSocketPlace(machinesDirectory(this.#config.stateDir))
   }
 
   #underLock<T>(work: () => Promise<T>): Promise<T> {

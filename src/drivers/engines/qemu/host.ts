@@ -1,7 +1,8 @@
 import { findProgram } from '../commands.ts'
 import { natProblem } from '../network.ts'
-import { pathProblem } from './record.ts'
+import { machinesDirectory } from './record.ts'
 import type { QemuEngineConfig } from './settings.ts'
+import { socketProblem } from './socket-place.ts'
 
 /** What machines need on this host, and what they can have. */
 export interface HostAbility {
@@ -23,7 +24,7 @@ const needed = {
 
 /** Looks at the programs, and tries what the kernel allows. */
 export async function lookAtHost(config: QemuEngineConfig): Promise<HostAbility> {
-  const path = pathProblem(config.stateDir)
+  const path = socketProblem(machinesDirectory(config.stateDir))
   const broken = [
     ...(process.platform === 'linux' && process.arch === 'x64' ? [] : ['machines of this engine run on Linux with x64 only']),
     ...Object.entries(needed)

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { Holder } from '../records.ts'
+import { socketPlace } from './socket-place.ts'
 
 /** What the engine wrote down before it changed anything on the host for a machine. */
 export const MachineRecord = z.strictObject({
@@ -30,11 +31,12 @@ export type MachineRecord = z.infer<typeof MachineRecord>
 /** Files of one machine, in a directory of its own that only the agent's user enters. */
 export interface MachineFiles {
   readonly directory: string
+  /** The same directory by a name short enough for sockets: their paths have 107 characters at most. */
+  readonly sockets: string
   readonly root: string
   readonly data: string
   readonly console: string
   readonly complaints: string
-  /** Sockets; their paths have 107 characters at most. */
   readonly control: string
   readonly ssh: string
   readonly monitor: string
@@ -47,33 +49,32 @@ export interface MachineFiles {
   readonly lost: string
 }
 
+/** All machines of an engine, a directory each. */
+export function machinesDirectory(stateDir: string): string {
+  return `${stateDir}/vms`
+}
+
 export function machineFiles(stateDir: string, id: string): MachineFiles {
-  const directory = `${stateDir}/vms/${id}`
+  const vms = machinesDirectory(stateDir)
+  const directory = `${vms}/${id}`
+  const sockets = `${socketPlace(vms)}/${id}`
   const file = (name: string): string => `${directory}/${name}`
+  const socket = (name: string): string => `${sockets}/${name}`
   return {
     directory,
+    sockets,
     root: file('root.qcow2'),
     data: file('data.raw'),
     console: file('console'),
     complaints: file('complaints'),
-    control: file('control'),
-    ssh: file('ssh'),
-    monitor: file('monitor'),
-    master: file('master'),
+    control: socket('control'),
+    ssh: socket('ssh'),
+    monitor: socket('monitor'),
+    master: socket('master'),
     sshConfig: file('ssh_config'),
     knownHosts: file('known_hosts'),
     key: file('key'),
     hostKey: file('host_key'),
     lost: file('lost'),
   }
-}
-
-/** While it is made, a control socket of ssh has 17 characters more; the kernel takes 107. */
-const longestSocket = 107 - 17
-
-/** Why machines cannot have their sockets in this directory, or null. */
-export function pathProblem(stateDir: string): string | null {
-  const { master } = machineFiles(stateDir, `att_${'0'.repeat(26)}`)
-  const over = master.length - longestSocket
-  return over > 0 ? `the path ${stateDir} is ${over} characters too long for sockets below it` : null
 }

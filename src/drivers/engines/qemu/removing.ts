@@ -5,7 +5,7 @@ import { interfaceName, links, restoreHost, unlink } from '../network.ts'
 import type { RecordStore } from '../records.ts'
 import { waitUntil } from '../wait.ts'
 import { endProcess, killWithText } from './processes.ts'
-import { machineFiles, type MachineRecord } from './record.ts'
+import { machineFiles, machinesDirectory, type MachineRecord } from './record.ts'
 import type { QemuEngineConfig } from './settings.ts'
 
 interface Removing {
@@ -20,10 +20,10 @@ interface Removing {
  */
 export async function removeMachine({ config, records, underLock }: Removing, record: MachineRecord): Promise<number> {
   records.put({ ...record, phase: 'removing' })
-  const { directory } = machineFiles(config.stateDir, record.id)
+  const { directory, sockets } = machineFiles(config.stateDir, record.id)
   let ended = 0
   for (const process of [record.holder, record.master]) if (process !== null && (await endProcess(process, 0))) ended += 1
-  const left = [...(await killWithText(`${directory}/`))]
+  const left = await killNaming(directory, sockets)
   rmSync(directory, { recursive: true, force: true, maxRetries: 3 })
   if (existsSync(directory)) left.push(`files ${directory}`)
   if (record.network === 'nat') left.push(...(await removeLink(config, record.slot)))
@@ -41,6 +41,13 @@ export async function removeMachine({ config, records, underLock }: Removing, re
     })
   }
   return ended
+}
+
+/** Ends every process that was told of one of these directories, and gives those that resist. */
+async function killNaming(...directories: readonly string[]): Promise<string[]> {
+  const left: string[] = []
+  for (const directory of new Set(directories)) left.push(...(await killWithText(`${directory}/`)))
+  return left
 }
 
 /** The kernel takes a link away with its namespace, a moment after the last process. */
@@ -81,11 +88,11 @@ export async function sweepMachines({ config, records, remove, keep }: Sweeping)
     })
   }
   const known = new Set([...records.list().map(({ id }) => id), ...keep])
-  const vms = `${config.stateDir}/vms`
+  const vms = machinesDirectory(config.stateDir)
   for (const id of (existsSync(vms) ? readdirSync(vms) : []).filter((id) => !known.has(id))) {
     await trying(async () => {
-      const { directory } = machineFiles(config.stateDir, id)
-      failures.push(...(await killWithText(`${directory}/`)))
+      const { directory, sockets } = machineFiles(config.stateDir, id)
+      failures.push(...(await killNaming(directory, sockets)))
       rmSync(directory, { recursive: true, force: true, maxRetries: 3 })
     })
   }
