@@ -98,6 +98,7 @@ it('has limits per kind of request', () => {
     sandboxStart: quick,
     sandboxStop: quick,
     sandboxRemove: quick,
+    sandboxReset: usual,
     sandboxSnapshot: usual,
   })
 })
@@ -120,6 +121,7 @@ it.each([
   { kind: 'sandboxCreate', sandboxId: 's', engine: 'user', image: null, ttlS: 1 },
   { kind: 'sandboxStart', sandboxId: 's' },
   { kind: 'sandboxStop', sandboxId: 's' },
+  { kind: 'sandboxReset', sandboxId: 's' },
   { kind: 'sandboxRemove', sandboxId: 's' },
   { kind: 'sandboxSnapshot', sandboxId: 's', name: 'n' },
 ])('may be asked for as $kind, with all its fields and no others', (request) => {

@@ -87,6 +87,8 @@ export const OperationRequest = z.discriminatedUnion('kind', [
   }),
   z.strictObject({ kind: z.literal('sandboxStart'), sandboxId: z.string() }),
   z.strictObject({ kind: z.literal('sandboxStop'), sandboxId: z.string() }),
+  /** Remove it with everything inside, and make it anew from its image under the same id, with the same lease. */
+  z.strictObject({ kind: z.literal('sandboxReset'), sandboxId: z.string() }),
   z.strictObject({ kind: z.literal('sandboxRemove'), sandboxId: z.string() }),
   z.strictObject({ kind: z.literal('sandboxSnapshot'), sandboxId: z.string(), name: z.string() }),
 ])
@@ -103,6 +105,7 @@ export const operationKinds = [
   'sandboxCreate',
   'sandboxStart',
   'sandboxStop',
+  'sandboxReset',
   'sandboxRemove',
   'sandboxSnapshot',
 ] as const satisfies readonly OperationKind[]
@@ -124,6 +127,7 @@ export const operationLimits = {
   sandboxCreate: { warning: 5 * minute, hard: 15 * minute, reconnect: 90 * second },
   sandboxStart: { warning: 2 * minute, hard: 5 * minute, reconnect: 90 * second },
   sandboxStop: { warning: 2 * minute, hard: 5 * minute, reconnect: 90 * second },
+  sandboxReset: { warning: 5 * minute, hard: 15 * minute, reconnect: 90 * second },
   sandboxRemove: { warning: 2 * minute, hard: 5 * minute, reconnect: 90 * second },
   sandboxSnapshot: { warning: 5 * minute, hard: 15 * minute, reconnect: 90 * second },
 } as const satisfies Record<OperationKind, OperationLimits>

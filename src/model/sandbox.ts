@@ -39,6 +39,7 @@ export const sandboxCan = {
   start: ['stopped'],
   stop: ['running'],
   snapshot: ['stopped'],
+  reset: ['stopped', 'running', 'failed'],
   exec: ['running'],
   remove: ['requested', 'creating', 'stopped', 'running', 'failed'],
 } as const satisfies Record<string, readonly SandboxState[]>

@@ -137,6 +137,7 @@ describe('words that are API and never change their name', () => {
       start: ['stopped'],
       stop: ['running'],
       snapshot: ['stopped'],
+      reset: ['stopped', 'running', 'failed'],
       exec: ['running'],
       remove: ['requested', 'creating', 'stopped', 'running', 'failed'],
     })

@@ -1,16 +1,16 @@
 import { z } from 'zod'
-import { SandboxCreate, SandboxView } from '../model/api.ts'
+import { OperationView, SandboxCreate, SandboxView } from '../model/api.ts'
 import { CideryError } from '../model/errors.ts'
 import type { Host } from '../model/host.ts'
 import { Name, type SandboxId } from '../model/id.ts'
 import { day, second } from '../model/instant.ts'
-import type { OperationRequest } from '../model/operation.ts'
+import type { Operation, OperationRequest } from '../model/operation.ts'
 import type { Sandbox, sandboxCan } from '../model/sandbox.ts'
 import type { RecordTx } from '../record/commit.ts'
 import { allHosts, hostNames, readHost } from '../record/hosts.ts'
 import { createOperation, liveOperationsOfHosts } from '../record/operations.ts'
 import { createSandbox, listSandboxes, readSandbox, removeSandbox, requireSandboxCan } from '../record/sandboxes.ts'
-import { lastHeard } from './host-views.ts'
+import { lastHeard, operationView } from './host-views.ts'
 import { limitsFor } from './operations.ts'
 import { route, type Route, type RouteContext } from './route.ts'
 import { authorOf, type Services } from './services.ts'
@@ -56,11 +56,11 @@ export function sandboxRoutes(services: Services): readonly Route[] {
     })
   }
 
-  async function operate(tx: RecordTx, sandbox: Sandbox, request: OperationRequest): Promise<void> {
+  async function operate(tx: RecordTx, sandbox: Sandbox, request: OperationRequest): Promise<Operation> {
     const host = await readHost(tx.db, sandbox.hostId)
     const heard = lastHeard(services, host)
     const limits = limitsFor(services.spec(), request.kind)
-    await createOperation(tx, {
+    return createOperation(tx, {
       id: services.ids.next('op'),
       host,
       request,
@@ -168,6 +168,26 @@ export function sandboxRoutes(services: Services): readonly Route[] {
       response: SandboxView,
       handler: async (context, { params }) =>
         act(context, params.id, { action: 'stop', request: (sandboxId) => ({ kind: 'sandboxStop', sandboxId }) }),
+    }),
+    route({
+      method: 'POST',
+      path: '/sandboxes/:id/reset',
+      summary: 'Make a sandbox anew from its image; its id and its lease stay, what is in it goes',
+      tag: 'sandboxes',
+      access: 'exec',
+      params: SandboxParams,
+      response: OperationView,
+      idempotent: true,
+      handler: async (context, { params }) =>
+        recorder.write(
+          authorOf(context),
+          async (tx) => {
+            const sandbox = await readSandbox(tx.db, params.id)
+            requireSandboxCan(sandbox, 'reset')
+            return operationView(await operate(tx, sandbox, { kind: 'sandboxReset', sandboxId: sandbox.id }))
+          },
+          context.write,
+        ),
     }),
     route({
       method: 'POST',

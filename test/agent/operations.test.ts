@@ -212,12 +212,44 @@ describe('an agent that carries out operations', () => {
     await agent.time.advance(1000)
     expect(reported()).toMatchObject([{ id, state: 'stopped' }])
     expect((await done({ kind: 'sandboxStart', sandboxId: id }))?.state).toBe('SUCCESS')
+    const before = agent.engine.sandboxes.get(id)
+    expect((await done({ kind: 'sandboxReset', sandboxId: id }))?.state).toBe('SUCCESS')
+    expect(agent.engine.sandboxes.get(id)).not.toBe(before)
+    expect(reported()).toMatchObject([{ id, state: 'running', isolation: 'account', reason: '' }])
     agent.controller.setSandboxes([])
     await agent.time.advance(5000)
     expect(agent.engine.sandboxes.size).toBe(0)
     expect(await agent.ports.journal.list('sandbox')).toEqual(new Map())
     await agent.time.advance(30_000)
     expect(reported()).toEqual([])
+    await agent.kill()
+  })
+
+  it('makes a sandbox anew that broke, also when it died over it', async () => {
+    const agent = virtualAgent()
+    await agent.start()
+    const id = 'sbx_00000000000000000000000001'
+    const ask = async (request: Parameters<typeof desiredOperation>[0], state: string) => {
+      const operation = desiredOperation(request)
+      agent.controller.operate(operation)
+      await agent.time.until(() => last(agent, operation.id)?.state === state, minute)
+      return operation.id
+    }
+    agent.controller.setSandboxes([id])
+    await ask({ kind: 'sandboxCreate', sandboxId: id, engine: 'user', image: null, ttlS: 3600 }, 'SUCCESS')
+    agent.engine.faults.start = new CideryError('ENGINE_FAILED', 'no room')
+    await ask({ kind: 'sandboxReset', sandboxId: id }, 'ERROR')
+    expect(agent.controller.syncs.at(-1)?.request.sandboxes).toMatchObject([{ id, state: 'failed', reason: 'no room' }])
+    delete agent.engine.faults.start
+    agent.engine.bootMs = 10_000
+    const again = desiredOperation({ kind: 'sandboxReset', sandboxId: id })
+    agent.controller.operate(again)
+    await agent.time.until(() => last(agent, again.id)?.state === 'EXECUTING', minute)
+    await agent.crash()
+    await agent.start()
+    await agent.time.until(() => last(agent, again.id)?.state === 'SUCCESS', minute)
+    expect(agent.controller.syncs.at(-1)?.request.sandboxes).toMatchObject([{ id, state: 'running', reason: '' }])
+    expect(agent.controller.violations).toEqual([])
     await agent.kill()
   })
 })

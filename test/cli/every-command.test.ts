@@ -74,6 +74,7 @@ const cases: Readonly<Record<string, Case>> = {
   'sandbox start': { args: ['try'] },
   'sandbox stop': { args: ['try'] },
   'sandbox restart': { args: ['try'] },
+  'sandbox reset': { args: ['try', '--yes'] },
   'sandbox rm': { args: ['mine', '--yes'] },
   'sandbox snapshot': { args: ['try', 'before'] },
   'sandbox logs': { args: ['try'] },

@@ -52,6 +52,7 @@ const requests: readonly OperationRequest[] = [
   { kind: 'sandboxCreate', sandboxId, engine: 'user', image: null, ttlS: 60 },
   { kind: 'sandboxStart', sandboxId },
   { kind: 'sandboxStop', sandboxId },
+  { kind: 'sandboxReset', sandboxId },
   { kind: 'sandboxRemove', sandboxId },
   { kind: 'sandboxSnapshot', sandboxId, name: 'one' },
 ]

@@ -306,6 +306,16 @@ const fleetRoutes: readonly DoubleRoute[] = [
   { method: 'POST', path: /^\/sandboxes\/([^/]+)\/(start|stop)$/, body: Empty, response: api.SandboxView, handle: changeSandbox },
   {
     method: 'POST',
+    path: /^\/sandboxes\/([^/]+)\/reset$/,
+    body: Empty,
+    response: api.OperationView,
+    handle: ({ state, params: [id = ''] }) => {
+      const sandbox = findNamed(state.sandboxes, id)
+      return startOperation(state, sandbox.hostId, { kind: 'sandboxReset', sandboxId: sandbox.id })
+    },
+  },
+  {
+    method: 'POST',
     path: /^\/sandboxes\/([^/]+)\/(snapshot)$/,
     body: z.strictObject({ name: z.string() }),
     response: api.SandboxView,

@@ -122,7 +122,7 @@ describe('jobs in machines of the qemu engine', () => {
     it.each([
       ['user', [] as readonly string[]],
       ['qemu', ['--image', 'debian']],
-    ])('takes the same verbs on the engine %s; what it cannot do it says [001-85] [002-94]', async (engine, image) => {
+    ])('takes the same verbs on the engine %s; what it cannot do it says [001-85] [002-94] [002-145]', async (engine, image) => {
       const name = `try-${engine}`
       const made = await cidery('vm', 'create', name, '--engine', engine, ...image)
       expect({ code: made.code, said: made.code === 0 ? '' : made.stderr }).toEqual({ code: 0, said: '' })
@@ -130,6 +130,10 @@ describe('jobs in machines of the qemu engine', () => {
       expect((await cidery('vm', 'restart', name)).code).toBe(0)
       expect((await cidery('vm', 'exec', name, '--', 'sh', '-c', 'cat ~/file')).stdout.toString()).toBe('kept\n')
       expect((await cidery('vm', 'ls')).stdout.toString()).toMatch(new RegExp(`${name}.*running`))
+      const [before, reset] = [await cidery('vm', 'show', name, '-o', 'name'), await cidery('vm', 'reset', name, '--yes')]
+      expect({ code: reset.code, said: reset.code === 0 ? '' : reset.stderr }).toEqual({ code: 0, said: '' })
+      expect((await cidery('vm', 'exec', name, '--', 'sh', '-c', 'ls ~/file')).code).not.toBe(0)
+      expect((await cidery('vm', 'show', name, '-o', 'name')).stdout).toEqual(before.stdout)
       expect((await cidery('vm', 'logs', name)).stdout.toString()).toMatch(/sandboxCreate[\s\S]*sandboxStop[\s\S]*sandboxStart/)
       expect((await cidery('vm', 'stop', name)).code).toBe(0)
       const snapshot = await cidery('vm', 'snapshot', name, 'before')

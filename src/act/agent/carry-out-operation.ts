@@ -2,7 +2,7 @@ import { CideryError } from '../../model/errors.ts'
 import { day, minute, second } from '../../model/instant.ts'
 import type { OperationRequest } from '../../model/operation.ts'
 import { orAborted, withDeadline } from './deadline.ts'
-import { isOver, type OperationEnd, type OperationTask } from './operation.ts'
+import { isOver, type OperationEnd, type OperationTask, type SandboxVerbs } from './operation.ts'
 import { messageOf } from './outcome.ts'
 import { outputTail, outputTailBytes } from './output-tail.ts'
 import { upgradeAgent, upgradeRefusal } from './upgrade.ts'
@@ -45,13 +45,9 @@ function refusal(task: OperationTask): string | null {
   return null
 }
 
+type SandboxRequest = Extract<OperationRequest, { readonly sandboxId: string }>
+
 async function carryOut(task: OperationTask, request: OperationRequest): Promise<OperationEnd> {
-  const { sandboxes } = task.surroundings
-  // What an engine began cannot be broken off; its late end changes nothing here.
-  const done = async (work: Promise<void>, reason: string): Promise<OperationEnd> => {
-    await orAborted(work, task.kill)
-    return { state: 'SUCCESS', reason }
-  }
   switch (request.kind) {
     case 'exec':
       return exec(task, request.command)
@@ -65,16 +61,34 @@ async function carryOut(task: OperationTask, request: OperationRequest): Promise
       return probe(task)
     case 'clean':
       return clean(task)
+    default:
+      // What an engine began cannot be broken off; its late end changes nothing here.
+      return { state: 'SUCCESS', reason: await orAborted(changeSandbox(task.surroundings.sandboxes, request), task.kill) }
+  }
+}
+
+/** Gives in words what was done. */
+async function changeSandbox(sandboxes: SandboxVerbs, request: SandboxRequest): Promise<string> {
+  const { sandboxId: id } = request
+  switch (request.kind) {
     case 'sandboxCreate':
-      return done(sandboxes.create({ id: request.sandboxId, engine: request.engine, image: request.image, ttlS: request.ttlS }), 'created')
+      await sandboxes.create({ id, engine: request.engine, image: request.image, ttlS: request.ttlS })
+      return 'created'
     case 'sandboxStart':
-      return done(sandboxes.start(request.sandboxId), 'started')
+      await sandboxes.start(id)
+      return 'started'
     case 'sandboxStop':
-      return done(sandboxes.stop(request.sandboxId), 'stopped')
+      await sandboxes.stop(id)
+      return 'stopped'
+    case 'sandboxReset':
+      await sandboxes.reset(id)
+      return 'made anew'
     case 'sandboxRemove':
-      return done(sandboxes.remove(request.sandboxId), 'removed')
+      await sandboxes.remove(id)
+      return 'removed'
     case 'sandboxSnapshot':
-      return done(sandboxes.snapshot(request.sandboxId, request.name), 'snapshot taken')
+      await sandboxes.snapshot(id, request.name)
+      return 'snapshot taken'
   }
 }
 

@@ -78,6 +78,8 @@ export interface SandboxVerbs {
   create(request: { readonly id: string; readonly engine: string; readonly image: string | null; readonly ttlS: number }): Promise<void>
   start(id: string): Promise<void>
   stop(id: string): Promise<void>
+  /** Removes it with everything inside and makes it anew from its image; its id and its lease stay. */
+  reset(id: string): Promise<void>
   remove(id: string): Promise<void>
   snapshot(id: string, name: string): Promise<void>
 }

@@ -189,6 +189,15 @@ export function sandboxBoard(options: SandboxBoardOptions): SandboxBoard {
         return {}
       })
     },
+    // Each step may have been done by an agent that died over it: none of them minds.
+    reset: (id) =>
+      change(id, 'making the sandbox anew', async (engine) => {
+        await engine.stop(id, options.settings().sweepGraceMs)
+        await engine.destroy(id)
+        await keep(id, { ...recordOf(id), state: 'creating', reason: '' })
+        const { isolation } = await take(id, recordOf(id))
+        return { state: 'running', isolation }
+      }),
     remove,
 
     async apply(desired) {
