@@ -57,7 +57,7 @@ export const suites = [
     platform: 'linux',
     root: true,
     testSeconds: 300,
-    minutes: 15,
+    minutes: 25,
   },
   { name: 'agent', include: ['test/agent/**/*.test.ts'], needs: ['systemd-analyze'], testSeconds: 120, minutes: 10 },
   { name: 'controller', include: ['test/controller/**/*.test.ts'], needs: ['postgres', 'promtool'], testSeconds: 120, minutes: 10 },
