@@ -81,10 +81,15 @@ async function endStragglers() {
   return left.map(({ pid, command }) => `process ${pid} (${command.slice(0, 120)}) outlived the suite`)
 }
 
+function lastWords(output) {
+  const lines = output.split('\n').map((line) => line.trim())
+  return lines.filter(Boolean).slice(-3).join(' / ').slice(-500)
+}
+
 /** What is wrong with a run beyond its failed tests. */
 function faultsOf(suite, ended, counts) {
   const faults = []
-  if (ended.timedOut) faults.push(`was stopped after ${suite.minutes} minutes`)
+  if (ended.timedOut) faults.push(`was stopped after ${suite.minutes} minutes; its last words: ${lastWords(ended.output)}`)
   if (counts === undefined) faults.push(`ended with ${ended.signal ?? ended.code} and left no report`)
   else if (counts.passed + counts.failed + counts.skipped === 0) faults.push('ran no test')
   else if (ended.code !== 0 && counts.failed + counts.broken.length === 0) faults.push(`ended with ${ended.signal ?? ended.code}`)

@@ -34,6 +34,26 @@ function refusal(wants: Record<string, unknown>): CideryError {
   throw new Error('it was not refused')
 }
 
+describe('what the machine must have besides', () => {
+  it.each([
+    ['user', {}],
+    ['qemu', { image: 'debian-12' }],
+    ['tart', { image: 'macos-15' }],
+  ])('is refused by the engine %s where it does not have it, and never ignored [001-95]', (engine, wants) => {
+    for (const feature of ['gpu', 'nested', 'secureBoot', 'tpm']) {
+      const { code, message, hint } = refusal({ ...wants, requires: [feature] })
+      expect({ code, message, hint }).toEqual({
+        code: 'INVALID_INPUT',
+        message: `engine ${engine} gives no job ${feature}`,
+        hint: 'leave it out: no engine of this version has it',
+      })
+    }
+    expect(refusal({ ...wants, requires: ['tpm', 'gpu'] }).message).toBe(`engine ${engine} gives no job tpm, gpu`)
+    expect(resolve({ ...wants, requires: [] })).toMatchObject({ engine })
+    expect(JobSpec.safeParse({ command: ['true'], requires: ['teleport'] }).success).toBe(false)
+  })
+})
+
 describe('a job takes from its queue what it does not say itself', () => {
   it('engine, image, shape, limits, retries and network', () => {
     expect(resolve({})).toMatchObject({

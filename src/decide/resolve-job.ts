@@ -1,6 +1,6 @@
 import { CideryError, type InputProblem } from '../model/errors.ts'
 import { second } from '../model/instant.ts'
-import type { EngineName, JobSpec, ResolvedJob } from '../model/job.ts'
+import { engineNames, featuresOfEngines, type EngineName, type JobSpec, type ResolvedJob } from '../model/job.ts'
 import type { Queue, Spec } from '../model/spec.ts'
 import { poolEngine } from './pools.ts'
 import { compareText } from './sorted-map.ts'
@@ -18,6 +18,7 @@ export function resolveJob(spec: Spec, job: JobSpec): ResolvedJob {
   const queue = spec.queues[job.queue]
   if (queue === undefined) throw refuse({ path: 'queue', message: `there is no queue "${job.queue}"`, accepted: names(spec.queues) })
   const { engine, image } = engineAndImage(spec, queue, job)
+  refuseMissingFeatures(job, engine)
   return {
     spec: job,
     engine,
@@ -55,6 +56,21 @@ function engineOfImage(spec: Spec, name: string, wanted: EngineName | undefined)
   if (wanted === undefined || wanted === image.engine) return image.engine
   const message = `image "${name}" is for engine ${image.engine}, not ${wanted}`
   throw refuse({ path: 'image', message, accepted: imagesOf(spec, wanted) })
+}
+
+function refuseMissingFeatures(job: JobSpec, engine: EngineName): void {
+  const missing = (job.requires ?? []).filter((feature) => !featuresOfEngines[engine].includes(feature))
+  if (missing.length === 0) return
+  const able = engineNames.filter((name) => missing.every((feature) => featuresOfEngines[name].includes(feature)))
+  const problem = {
+    path: 'requires',
+    message: `engine ${engine} gives no job ${missing.join(', ')}`,
+    accepted: [...featuresOfEngines[engine]],
+  }
+  throw new CideryError('INVALID_INPUT', problem.message, {
+    hint: able.length > 0 ? `use engine ${able.join(' or ')}` : 'leave it out: no engine of this version has it',
+    problems: [problem],
+  })
 }
 
 function networkOf(spec: Spec, queue: Queue, wanted: { job: JobSpec; engine: EngineName }): ResolvedJob['network'] {

@@ -8,6 +8,13 @@ export const engineNames = ['user', 'qemu', 'tart'] as const
 export const EngineName = z.enum(engineNames)
 export type EngineName = (typeof engineNames)[number]
 
+/** What a job may require of its machine. */
+export const machineFeatures = ['gpu', 'nested', 'secureBoot', 'tpm'] as const
+export type MachineFeature = (typeof machineFeatures)[number]
+
+/** Which of them each engine can give a job. */
+export const featuresOfEngines: Readonly<Record<EngineName, readonly MachineFeature[]>> = { user: [], qemu: [], tart: [] }
+
 /** SHA-256 of the bytes, lower-case hex: the name of a blob. */
 export const BlobDigest = z.string().regex(/^[0-9a-f]{64}$/, 'a SHA-256 in lower-case hex')
 export type BlobDigest = string
@@ -87,6 +94,8 @@ export const JobSpec = z
       .max(100)
       .default([]),
     network: z.enum(['nat', 'host', 'none']).optional(),
+    /** What the machine must have besides; a job whose engine cannot give it is refused, never run without. */
+    requires: z.array(z.enum(machineFeatures)).max(machineFeatures.length).optional(),
   })
   .refine((spec) => (spec.command === undefined) !== (spec.script === undefined), {
     error: 'give exactly one of command and script',

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
+import { machineFeatures } from '../../model/job.ts'
 import type { Cli } from '../cli.ts'
 import type { JobRequest } from '../client/submit.ts'
 import type { OptionDeclaration } from '../declare.ts'
@@ -25,6 +26,7 @@ export interface JobOptions {
   readonly retries?: string
   readonly name?: string
   readonly network?: string
+  readonly require?: readonly string[]
 }
 
 export const jobOptions: readonly OptionDeclaration[] = [
@@ -53,6 +55,12 @@ export const jobOptions: readonly OptionDeclaration[] = [
   { flags: '--retries <count>', about: 'how often a fault of the infrastructure is tried again' },
   { flags: '--name <text>', about: 'what people call it' },
   { flags: '--network <mode>', about: 'nat, host or none', completes: ['nat', 'host', 'none'] },
+  {
+    flags: '--require <feature>',
+    about: 'gpu, nested, secureBoot or tpm: refused where the engine does not have it',
+    many: true,
+    completes: machineFeatures,
+  },
 ]
 
 /** Turns the options into a job; `source` is read by `readSource`. Throws UsageError. */
@@ -77,6 +85,10 @@ export function readJobOptions(cli: Pick<Cli, 'env'>, options: JobOptions): JobR
     ...given('timeoutS', timeoutMs === undefined ? undefined : Math.ceil(timeoutMs / 1000)),
     ...given('retries', integerOption('--retries', options.retries)),
     ...given('name', options.name),
+    ...given(
+      'requires',
+      options.require?.map((text) => known('--require', text, machineFeatures)),
+    ),
     ...given('network', oneOf('--network', options.network, ['nat', 'host', 'none'])),
   }
 }
@@ -92,7 +104,10 @@ function mebibytes(flag: string, text: string | undefined): number | undefined {
 }
 
 function oneOf<const T extends string>(flag: string, text: string | undefined, accepted: readonly T[]): T | undefined {
-  if (text === undefined) return undefined
+  return text === undefined ? undefined : known(flag, text, accepted)
+}
+
+function known<const T extends string>(flag: string, text: string, accepted: readonly T[]): T {
   const found = accepted.find((one) => one === text)
   if (found === undefined) throw new UsageError(`${flag} '${text}' is not known`, `one of ${accepted.join(', ')}`)
   return found
