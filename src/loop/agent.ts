@@ -19,6 +19,7 @@ import { residueOf } from './agent/residue.ts'
 import { sandboxBoard } from './agent/sandboxes.ts'
 import { streamBoard } from './agent/streams.ts'
 import { syncLoop, type Reports, type SyncTiming } from './agent/sync.ts'
+import { keepSandboxesWarm } from './agent/warm.ts'
 
 export interface AgentLoopOptions {
   readonly agentVersion: string
@@ -308,7 +309,8 @@ export async function startAgentLoop(ports: AgentPorts, options: AgentLoopOption
   }
 
   async function work(): Promise<AgentEnd> {
-    const parts = [sync.run(), tick(), facts.run(), health.run(), ...(options.bootProbes ? [readiness.run()] : [])]
+    const warm = keepSandboxesWarm({ ports, blockedAddresses, stopping, settings: () => settings, knows: () => knowsDesired })
+    const parts = [sync.run(), tick(), facts.run(), health.run(), warm, ...(options.bootProbes ? [readiness.run()] : [])]
     try {
       await Promise.all(parts)
     } catch (error) {

@@ -114,10 +114,15 @@ describe('a spec', () => {
   it('holds pools to their bounds', () => {
     expect(PoolEngine.parse({})).toEqual({ limits: 'enforced', networks: ['nat', 'none'] })
     expectHeld(PoolEngine, {
-      sample: { slots: 1, limits: 'advisory', networks: ['host'] },
-      optional: { slots: undefined, limits: 'enforced', networks: ['nat', 'none'] },
-      good: { slots: [1000], networks: [['nat', 'host', 'none']] },
-      bad: { slots: [0, 1001, 1.5], limits: ['maybe'], networks: [[], ['bridge']] },
+      sample: { slots: 1, limits: 'advisory', networks: ['host'], warm: { linux: 1 } },
+      optional: { slots: undefined, limits: 'enforced', networks: ['nat', 'none'], warm: undefined },
+      good: { slots: [1000], warm: [{}, { linux: 100 }], networks: [['nat', 'host', 'none']] },
+      bad: {
+        slots: [0, 1001, 1.5],
+        limits: ['maybe'],
+        networks: [[], ['bridge']],
+        warm: [{ linux: 0 }, { linux: 101 }, { linux: 0.5 }, 3],
+      },
     })
     const sample = { provider: 'static', hosts: ['mini-*'], labels: { a: 'b' }, engines: {}, quarantineAfter: 1 }
     expectHeld(Pool.omit({ readiness: true }), {

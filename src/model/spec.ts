@@ -36,6 +36,8 @@ export const PoolEngine = z.strictObject({
   limits: z.enum(['enforced', 'advisory']).default('enforced'),
   /** What a job's network may be; the first is the default. */
   networks: z.array(z.enum(networkModes)).min(1).default(['nat', 'none']),
+  /** Queues, and how many sandboxes each host keeps started for the next job of theirs that asks for nothing else. */
+  warm: z.record(Name, z.int().positive().max(100)).optional(),
 })
 
 export type PoolEngine = z.infer<typeof PoolEngine>

@@ -129,6 +129,9 @@ export interface SyncResponse {
   readonly checkpoint: { readonly number: number; readonly hash: string } | null
 }
 
+/** What the sandboxes of a queue's jobs have in common when the jobs ask for nothing else. */
+export type WarmSandboxes = Pick<ResolvedJob, 'image' | 'shape' | 'network'> & { readonly count: number }
+
 /** Settings of the fleet and pool that an agent obeys, all times in milliseconds, sizes in bytes. */
 export interface AgentSettings {
   readonly attemptLeaseMs: number
@@ -141,7 +144,13 @@ export interface AgentSettings {
   readonly engines: Readonly<
     Record<
       string,
-      { readonly slots: number | null; readonly limits: 'enforced' | 'advisory'; readonly networks: readonly ('nat' | 'host' | 'none')[] }
+      {
+        readonly slots: number | null
+        readonly limits: 'enforced' | 'advisory'
+        readonly networks: readonly ('nat' | 'host' | 'none')[]
+        /** Sandboxes to keep started, and of each how many; none where it is not there. */
+        readonly warm?: readonly WarmSandboxes[]
+      }
     >
   >
   /** Images of the fleet, in order of name; each is for one engine. */

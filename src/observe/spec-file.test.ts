@@ -53,6 +53,31 @@ describe('readSpecFile', () => {
     ])
   })
 
+  it('finds sandboxes that would be kept started for nobody', () => {
+    const lines = [
+      'version: 1',
+      'images: { debian: { engine: qemu } }',
+      'pools:',
+      '  one:',
+      '    engines:',
+      '      user: { warm: { plain: 1 } }',
+      '      qemu: { warm: { linux: 1, linx: 1, plain: 1, bare: 1, other: 1 } }',
+      '  two: {}',
+      'queues:',
+      '  linux: { engine: qemu, image: debian }',
+      '  bare: { engine: qemu }',
+      '  other: { engine: qemu, image: debian, pools: [two] }',
+      '  plain: {}',
+    ]
+    expect(problemsOf(lines.join('\n'))).toEqual([
+      'cidery.yaml:6:23: pools.one.engines.user.warm.plain: engine user keeps no sandboxes started; qemu does',
+      'cidery.yaml:7:33: pools.one.engines.qemu.warm.linx: there is no queue "linx"; did you mean "linux"? (accepted: linux)',
+      'cidery.yaml:7:42: pools.one.engines.qemu.warm.plain: jobs of queue "plain" get none of them (accepted: linux)',
+      'cidery.yaml:7:52: pools.one.engines.qemu.warm.bare: jobs of queue "bare" get none of them (accepted: linux)',
+      'cidery.yaml:7:61: pools.one.engines.qemu.warm.other: jobs of queue "other" get none of them (accepted: linux)',
+    ])
+  })
+
   it.each([
     ['a list that does not end', 'version: 1\npools: [\n', 'cidery.yaml:3:1: '],
     ['a key twice', 'version: 1\nversion: 1\n', 'cidery.yaml:2:1: Map keys must be unique'],

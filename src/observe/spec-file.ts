@@ -147,5 +147,34 @@ function referenceProblems(spec: Spec): readonly InputProblem[] {
       problems.push({ path: `queues.${name}.image`, message: `there is no image "${image}"${didYouMean(image, images)}`, accepted: images })
     }
   }
+  return [...problems, ...warmProblems(spec)]
+}
+
+/** Engines that can keep sandboxes started. */
+const warmEngines: readonly string[] = ['qemu']
+
+/** Queues whose jobs could never get what a pool keeps started for them. */
+function warmProblems(spec: Spec): readonly InputProblem[] {
+  const problems: InputProblem[] = []
+  for (const [pool, { engines }] of Object.entries(spec.pools)) {
+    for (const [engine, { warm }] of Object.entries(engines)) {
+      const accepted = Object.keys(spec.queues).filter((name) => getsWarm(spec, { queue: name, engine, pool }))
+      for (const name of Object.keys(warm ?? {})) {
+        const path = `pools.${pool}.engines.${engine}.warm.${name}`
+        if (!warmEngines.includes(engine)) {
+          problems.push({ path, message: `engine ${engine} keeps no sandboxes started; ${warmEngines.join(', ')} does` })
+        } else if (!accepted.includes(name)) {
+          const why = Object.hasOwn(spec.queues, name) ? `jobs of queue "${name}" get none of them` : `there is no queue "${name}"`
+          problems.push({ path, message: `${why}${didYouMean(name, accepted)}`, accepted })
+        }
+      }
+    }
+  }
   return problems
+}
+
+function getsWarm(spec: Spec, wanted: { readonly queue: string; readonly engine: string; readonly pool: string }): boolean {
+  const { pools = [], engine, image = '' } = spec.queues[wanted.queue] ?? {}
+  if (engine !== wanted.engine || spec.images[image]?.engine !== engine) return false
+  return pools.length === 0 || pools.includes(wanted.pool)
 }

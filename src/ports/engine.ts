@@ -90,6 +90,18 @@ export interface Engine {
   sweep(keep: ReadonlySet<string>): Promise<SweepReport>
 }
 
+/** Sandboxes that are alike, to be started before anybody asks for one. */
+export interface WarmRequest {
+  readonly like: Omit<SandboxRequest, 'id' | 'jobId' | 'mount'>
+  readonly count: number
+}
+
+/** An engine that keeps sandboxes started: `create` gives one to the first request that is alike. `list` does not show them, `sweep` leaves them. */
+export interface WarmingEngine extends Engine {
+  /** Brings them to what is wanted, in slots that are free; all others are removed. Rejects with what hindered the first that could not be made. */
+  keepWarm(wanted: readonly WarmRequest[], signal: AbortSignal): Promise<void>
+}
+
 export interface SnapshottingEngine extends Engine {
   snapshot(id: string, name: string): Promise<void>
 }

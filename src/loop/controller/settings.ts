@@ -1,7 +1,9 @@
 import { poolOf } from '../../decide/pools.ts'
+import { resolveJob } from '../../decide/resolve-job.ts'
 import type { Host } from '../../model/host.ts'
+import { JobSpec } from '../../model/job.ts'
 import type { Spec } from '../../model/spec.ts'
-import type { AgentSettings } from '../../model/sync.ts'
+import type { AgentSettings, WarmSandboxes } from '../../model/sync.ts'
 
 /** What a host's agent has to know of the spec: the fleet's limits, and the policy of its pool. */
 export function settingsFor(spec: Spec, host: Pick<Host, 'name' | 'pool'>): AgentSettings {
@@ -11,7 +13,12 @@ export function settingsFor(spec: Spec, host: Pick<Host, 'name' | 'pool'>): Agen
   const engines: AgentSettings['engines'] = Object.fromEntries(
     Object.entries(pool?.engines ?? {}).map(([name, engine]) => [
       name,
-      { slots: engine.slots ?? null, limits: engine.limits, networks: engine.networks },
+      {
+        slots: engine.slots ?? null,
+        limits: engine.limits,
+        networks: engine.networks,
+        ...(engine.warm === undefined ? {} : { warm: warmSandboxes(spec, engine.warm) }),
+      },
     ]),
   )
   return {
@@ -31,4 +38,12 @@ export function settingsFor(spec: Spec, host: Pick<Host, 'name' | 'pool'>): Agen
       .map(([name, { engine }]) => ({ name, engine }))
       .toSorted((a, b) => (a.name < b.name ? -1 : 1)),
   }
+}
+
+/** What a job of the queue gets that says nothing of its own. */
+function warmSandboxes(spec: Spec, counts: Readonly<Record<string, number>>): readonly WarmSandboxes[] {
+  return Object.entries(counts).map(([queue, count]) => {
+    const { image, shape, network } = resolveJob(spec, JobSpec.parse({ queue, command: ['true'] }))
+    return { image, shape, network, count }
+  })
 }

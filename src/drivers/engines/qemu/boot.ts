@@ -9,7 +9,7 @@ import { GuestControl } from './guest-control.ts'
 import type { Image } from './images.ts'
 import { endProcess, lastLines, ownNetwork, startDetached } from './processes.ts'
 import { qemuWords, type Accelerator } from './qemu-words.ts'
-import { machineFiles, type MachineFiles, type MachineRecord } from './record.ts'
+import { filesOf, folderOf, type MachineFiles, type MachineRecord } from './record.ts'
 import type { QemuEngineConfig } from './settings.ts'
 
 export interface BootRequest {
@@ -75,7 +75,7 @@ export async function hearFrom(
  */
 export async function bootMachine(request: BootRequest): Promise<Booted> {
   const { config, record, memory } = request
-  const files = machineFiles(config.stateDir, record.id)
+  const files = filesOf(config, record)
   const keys = await makeKeys(files)
   const limitMs = memory === undefined ? config.bootMs : Math.min(config.bootMs, resumeMs)
   const holder = await (memory === undefined ? startMachine(request, files) : resumeMachine(request, files, memory))
@@ -86,7 +86,7 @@ export async function bootMachine(request: BootRequest): Promise<Booted> {
     if (memory === undefined) await hearFrom(control, holder, { word: 'waiting', limitMs: config.bootMs })
     const servers = record.network === 'nat' ? nameService(config, 'nat').resolvers.join(',') : ''
     const seed = randomBytes(64).toString('hex')
-    const name = record.id.replaceAll('_', '-')
+    const name = folderOf(record).replaceAll('_', '-')
     control.say(['person', name, (Date.now() / 1000).toFixed(3), seed, keys.client, keys.host, servers === '' ? '-' : servers].join(' '))
     await hearFrom(control, holder, { word: 'ready', limitMs })
     return { holder, master: await connectMaster(files, holder, limitMs), notes }

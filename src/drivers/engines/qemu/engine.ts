@@ -2,7 +2,15 @@ import { existsSync } from 'node:fs'
 import { CideryError } from '../../../model/errors.ts'
 import type { EngineFacts } from '../../../model/host.ts'
 import type { Proof } from '../../../model/readiness.ts'
-import type { Engine, EngineSandbox, LaunchCommand, SandboxCommand, SandboxRequest, SweepReport } from '../../../ports/engine.ts'
+import type {
+  EngineSandbox,
+  LaunchCommand,
+  SandboxCommand,
+  SandboxRequest,
+  SweepReport,
+  WarmingEngine,
+  WarmRequest,
+} from '../../../ports/engine.ts'
 import { underLock } from '../kernel-lock.ts'
 import { isAlive } from '../process-table.ts'
 import { putFileInside } from '../put-file.ts'
@@ -18,11 +26,13 @@ import { endInside } from './guest-control.ts'
 import { lookAtHost, type HostAbility } from './host.ts'
 import { imageOf, imageProblem } from './images.ts'
 import { endProcess } from './processes.ts'
-import { machineFiles, MachineRecord, machinesDirectory } from './record.ts'
+import { filesOf, MachineRecord, machinesDirectory } from './record.ts'
+import { refuseRequest } from './refusing.ts'
 import { removeMachine, sweepMachines } from './removing.ts'
 import type { QemuEngineConfig } from './settings.ts'
 import { prepareSocketPlace } from './socket-place.ts'
 import { Starting } from './starting.ts'
+import { WarmMachines } from './warm.ts'
 
 /** How long a look at the machine's abilities is believed. */
 const factsMaxAgeMs = 60_000
@@ -30,17 +40,15 @@ const factsMaxAgeMs = 60_000
 /** QEMU closes its disks within this. */
 const closeMs = 20_000
 
-/** A guest of ours fits into this with nothing to spare for a job. */
-const smallestMemoryMiB = 192
-
 /** A Linux machine for each job. */
-export class QemuEngine implements Engine {
+export class QemuEngine implements WarmingEngine {
   readonly name = 'qemu'
   readonly #config: QemuEngineConfig
   readonly #records: RecordStore<MachineRecord>
   readonly #acceleration: Acceleration
   readonly #starting: Starting
   readonly #turns = new Turns()
+  readonly #warm: WarmMachines
   #ability: { readonly at: number; readonly ability: Promise<HostAbility> } | undefined
 
   constructor(config: QemuEngineConfig) {
@@ -52,6 +60,14 @@ export class QemuEngine implements Engine {
       records: this.#records,
       acceleration: this.#acceleration,
       underLock: (work) => this.#underLock(work),
+    })
+    this.#warm = new WarmMachines({
+      slots: config.slots,
+      records: this.#records,
+      turns: this.#turns,
+      write: (request, warm) => this.#make(request, warm),
+      start: (record) => this.#starting.start(record),
+      remove: (record) => this.#remove(record),
     })
   }
 
@@ -95,21 +111,31 @@ export class QemuEngine implements Engine {
   }
 
   list(): Promise<readonly EngineSandbox[]> {
-    return Promise.resolve(this.#records.list().map((record) => this.#view(record)))
+    const sandboxes = this.#records.list().filter(({ warm }) => !warm)
+    return Promise.resolve(sandboxes.map((record) => this.#view(record)))
   }
 
   create(request: SandboxRequest): Promise<EngineSandbox> {
     return this.#turns.take(request.id, async () => {
+      if (!/^[a-z]+_[0-9a-z]{20,40}$/.test(request.id)) throw new CideryError('INVALID_INPUT', `${request.id} is not an id`)
       const known = this.#records.get(request.id)
       if (known?.phase === 'ready') return this.#view(known)
-      await this.#refuseWhatCannotBe(request)
+      refuseRequest(this.#config, await this.#look(), request)
       this.#prepare()
       // A record that is not ready is what a crash left of an earlier try: nobody ever used it.
       if (known !== null) await this.#remove(known)
-      const record = await this.#underLock(() => Promise.resolve(this.#write(request)))
-      await makeDisks(machineFiles(this.#config.stateDir, record.id), imageOf(this.#config, record.image), record.shape.diskMiB)
-      return this.#view(this.#records.put({ ...record, phase: 'ready' }))
+      const warm = this.#warm.take(request)
+      if (warm !== null) return this.#view(warm)
+      await this.#warm.makeRoom(request)
+      return this.#view(await this.#make(request, false))
     })
+  }
+
+  async keepWarm(wanted: readonly WarmRequest[], signal: AbortSignal): Promise<void> {
+    this.#prepare()
+    const ability = await this.#look()
+    for (const { like } of wanted) refuseRequest(this.#config, ability, like)
+    await this.#warm.keep(wanted, signal)
   }
 
   start(id: string): Promise<EngineSandbox> {
@@ -141,7 +167,7 @@ export class QemuEngine implements Engine {
       if (record === null) return
       const { holder, master } = record
       if (holder !== null && isAlive(holder)) {
-        await endInside(machineFiles(this.#config.stateDir, id).control, graceMs)
+        await endInside(filesOf(this.#config, record).control, graceMs)
         // TERM makes QEMU close the disks; a machine that does not even do that is killed.
         await endProcess(holder, closeMs)
       }
@@ -164,7 +190,7 @@ export class QemuEngine implements Engine {
       config: this.#config,
       records,
       remove,
-      keep: new Set([...keep, ...this.#turns.busy(), ...this.#starting.helpers()]),
+      keep: new Set([...keep, ...this.#turns.busy(), ...this.#starting.helpers(), ...this.#warm.names()]),
     })
   }
 
@@ -180,7 +206,7 @@ export class QemuEngine implements Engine {
   async #connected(record: MachineRecord): Promise<MachineRecord> {
     const { holder, master } = record
     if (holder === null || (master !== null && isAlive(master))) return record
-    const files = machineFiles(this.#config.stateDir, record.id)
+    const files = filesOf(this.#config, record)
     return this.#records.put({ ...record, master: await reconnect(files, holder, this.#config.bootMs) })
   }
 
@@ -205,27 +231,14 @@ export class QemuEngine implements Engine {
     return underLock(`${this.#config.stateDir}/lock`, work)
   }
 
-  async #refuseWhatCannotBe(request: SandboxRequest): Promise<void> {
-    if (!/^[a-z]+_[0-9a-z]{20,40}$/.test(request.id)) throw new CideryError('INVALID_INPUT', `${request.id} is not an id`)
-    const { broken, networks } = await this.#look()
-    if (broken.length > 0) throw new CideryError('UNSUPPORTED', `the qemu engine does not work here: ${broken.join('; ')}`)
-    imageOf(this.#config, request.image)
-    if (request.network === 'host' || !networks.includes(request.network)) {
-      throw new CideryError('UNSUPPORTED', `a machine cannot have the network ${request.network} here`, {
-        hint: `networks of this host: ${networks.join(', ')}`,
-      })
-    }
-    if (request.mount !== null)
-      throw new CideryError('MOUNT_REFUSED', 'a machine is shown no directory of this host', { hint: 'use --transfer sync' })
-    if (request.shape.memoryMiB < smallestMemoryMiB) {
-      throw new CideryError('UNSUPPORTED', `a machine does not boot with ${request.shape.memoryMiB} MiB of memory`, {
-        hint: `ask for at least ${smallestMemoryMiB} MiB`,
-      })
-    }
+  async #make(request: SandboxRequest, warm: boolean): Promise<MachineRecord> {
+    const record = await this.#underLock(() => Promise.resolve(this.#write(request, warm)))
+    await makeDisks(filesOf(this.#config, record), imageOf(this.#config, record.image), record.shape.diskMiB)
+    return this.#records.put({ ...record, phase: 'ready' })
   }
 
   /** Call under the engine's lock: no two machines get one slot. */
-  #write({ id, jobId, image, shape, network, blockedAddresses }: SandboxRequest): MachineRecord {
+  #write({ id, jobId, image, shape, network, blockedAddresses }: SandboxRequest, warm: boolean): MachineRecord {
     const used = new Set(this.#records.list().map(({ slot }) => slot))
     let slot = 0
     while (used.has(slot)) slot += 1
@@ -237,6 +250,8 @@ export class QemuEngine implements Engine {
       shape,
       network: network === 'nat' ? 'nat' : 'none',
       blockedAddresses: [...blockedAddresses],
+      warm,
+      folder: null,
       slot,
       phase: 'creating',
       createdAt: Date.now(),
@@ -262,13 +277,13 @@ export class QemuEngine implements Engine {
   #launch(id: string, command: SandboxCommand): LaunchCommand {
     const record = this.#mustHave(id)
     if (!this.#isUp(record)) throw new CideryError('CONFLICT', `the sandbox ${id} is not running`)
-    return launchCommand(machineFiles(this.#config.stateDir, id), command)
+    return launchCommand(filesOf(this.#config, record), command)
   }
 
   #view(record: MachineRecord): EngineSandbox {
     const { id, phase, residue, createdAt, notes } = record
     // One that was stopped took its commands' connections with it, as it should.
-    const lost = record.holder !== null && existsSync(machineFiles(this.#config.stateDir, id).lost)
+    const lost = record.holder !== null && existsSync(filesOf(this.#config, record).lost)
     const broken = residue.length > 0 || phase !== 'ready' || lost
     return {
       id,

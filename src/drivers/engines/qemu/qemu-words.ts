@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs'
 import type { Image } from './images.ts'
-import type { MachineFiles, MachineRecord } from './record.ts'
+import { folderOf, type MachineFiles, type MachineRecord } from './record.ts'
 
 export type Accelerator = 'kvm' | 'tcg'
 
 export interface MachinePlan {
-  readonly record: Pick<MachineRecord, 'id' | 'shape' | 'network'>
+  readonly record: Pick<MachineRecord, 'id' | 'folder' | 'shape' | 'network'>
   readonly files: MachineFiles
   readonly image: Image
   readonly accelerator: Accelerator
@@ -64,7 +64,7 @@ export function qemuWords({ record, files, image, accelerator, uid, state }: Mac
   // The way to another user is still needed for the step down from root; after it there is none back.
   const elevate = uid === null ? 'deny' : 'allow'
   return [
-    ['-name', processName(record.id), '-machine', 'microvm', ...accel],
+    ['-name', processName(folderOf(record)), '-machine', 'microvm', ...accel],
     ['-m', `${memoryMiB}M`, '-smp', String(Math.max(1, Math.ceil(cpu)))],
     ['-nodefaults', '-no-user-config', '-nographic', '-no-reboot', '-serial', `file:${files.console}`],
     ['-sandbox', `on,obsolete=deny,elevateprivileges=${elevate},spawn=deny,resourcecontrol=deny`],

@@ -10,6 +10,10 @@ export const MachineRecord = z.strictObject({
   shape: z.strictObject({ cpu: z.number(), memoryMiB: z.int(), diskMiB: z.int() }),
   network: z.enum(['nat', 'none']),
   blockedAddresses: z.array(z.string()),
+  /** Nobody's sandbox yet: started for the next request that is alike. */
+  warm: z.boolean().default(false),
+  /** Name of its directory where that is not its id: a machine that was warm keeps the one it began with. */
+  folder: z.string().nullable().default(null),
   /** Which UID and which /30 network are its own. */
   slot: z.int(),
   /** `creating` until its disks exist, `removing` from the first step of its end; a crash leaves what is to be cleaned. */
@@ -49,15 +53,24 @@ export interface MachineFiles {
   readonly lost: string
 }
 
+/** The name of a machine's directory, and of the machine to itself. */
+export function folderOf({ id, folder }: Pick<MachineRecord, 'id' | 'folder'>): string {
+  return folder ?? id
+}
+
 /** All machines of an engine, a directory each. */
 export function machinesDirectory(stateDir: string): string {
   return `${stateDir}/vms`
 }
 
-export function machineFiles(stateDir: string, id: string): MachineFiles {
+export function filesOf({ stateDir }: { readonly stateDir: string }, record: MachineRecord): MachineFiles {
+  return machineFiles(stateDir, folderOf(record))
+}
+
+export function machineFiles(stateDir: string, folder: string): MachineFiles {
   const vms = machinesDirectory(stateDir)
-  const directory = `${vms}/${id}`
-  const sockets = `${socketPlace(vms)}/${id}`
+  const directory = `${vms}/${folder}`
+  const sockets = `${socketPlace(vms)}/${folder}`
   const file = (name: string): string => `${directory}/${name}`
   const socket = (name: string): string => `${sockets}/${name}`
   return {

@@ -5,7 +5,7 @@ import { interfaceName, links, restoreHost, unlink } from '../network.ts'
 import type { RecordStore } from '../records.ts'
 import { waitUntil } from '../wait.ts'
 import { endProcess, killWithText } from './processes.ts'
-import { machineFiles, machinesDirectory, type MachineRecord } from './record.ts'
+import { filesOf, folderOf, machineFiles, machinesDirectory, type MachineRecord } from './record.ts'
 import type { QemuEngineConfig } from './settings.ts'
 
 interface Removing {
@@ -19,8 +19,13 @@ interface Removing {
  * processes that were ended; SANDBOX_RESIDUE with what resisted.
  */
 export async function removeMachine({ config, records, underLock }: Removing, record: MachineRecord): Promise<number> {
+  if (records.list().some((other) => other.id !== record.id && folderOf(other) === folderOf(record))) {
+    // A crash came while a warm machine was given to a sandbox: it is under two names, and lives on under the other.
+    records.remove(record.id)
+    return 0
+  }
   records.put({ ...record, phase: 'removing' })
-  const { directory, sockets } = machineFiles(config.stateDir, record.id)
+  const { directory, sockets } = filesOf(config, record)
   let ended = 0
   for (const process of [record.holder, record.master]) if (process !== null && (await endProcess(process, 0))) ended += 1
   const left = await killNaming(directory, sockets)
@@ -87,7 +92,7 @@ export async function sweepMachines({ config, records, remove, keep }: Sweeping)
       sandboxes.push(record.id)
     })
   }
-  const known = new Set([...records.list().map(({ id }) => id), ...keep])
+  const known = new Set([...records.list().map(folderOf), ...keep])
   const vms = machinesDirectory(config.stateDir)
   for (const id of (existsSync(vms) ? readdirSync(vms) : []).filter((id) => !known.has(id))) {
     await trying(async () => {

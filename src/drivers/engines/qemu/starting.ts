@@ -3,7 +3,7 @@ import { qemuVersion, type Acceleration } from './acceleration.ts'
 import { bootMachine, type Booted, type BootRequest } from './boot.ts'
 import { makeDisks } from './disks.ts'
 import { imageOf } from './images.ts'
-import { machineFiles, type MachineRecord } from './record.ts'
+import { filesOf, type MachineRecord } from './record.ts'
 import { SavedStates } from './saved-states.ts'
 import type { QemuEngineConfig } from './settings.ts'
 
@@ -46,7 +46,7 @@ export class Starting {
   async #resume(request: BootRequest): Promise<(Booted & { readonly savedState: string }) | { readonly problem: string }> {
     const { config, records } = this.#parts
     const { image, record, accelerator } = request
-    const files = machineFiles(config.stateDir, record.id)
+    const files = filesOf(config, record)
     let key: string | undefined
     try {
       key = await this.#states.ensure({ image, record, accelerator, version: await qemuVersion() })

@@ -1,0 +1,134 @@
+import { randomBytes } from 'node:crypto'
+import { totalmem } from 'node:os'
+import type { SandboxRequest, WarmRequest } from '../../../ports/engine.ts'
+import { isAlive } from '../process-table.ts'
+import type { RecordStore } from '../records.ts'
+import type { Turns } from '../turns.ts'
+import { folderOf, type MachineRecord } from './record.ts'
+
+/** A machine that nobody took is made anew after this: its clock and its keys are not to grow old. */
+const maxAgeMs = 6 * 3_600_000
+
+/** Machines of this host together may have so much of its memory before warm ones have to go. */
+const memoryShare = 0.9
+
+/** What a warm machine has to have in common with a request. */
+type Kind = Pick<SandboxRequest, 'image' | 'shape' | 'network' | 'blockedAddresses'>
+
+interface WarmParts {
+  readonly slots: number
+  readonly records: RecordStore<MachineRecord>
+  readonly turns: Turns
+  /** Makes the record of a new machine; CONFLICT when no slot is free. */
+  readonly write: (request: SandboxRequest, warm: boolean) => Promise<MachineRecord>
+  /** Makes its disks and starts it. */
+  readonly start: (record: MachineRecord) => Promise<MachineRecord>
+  readonly remove: (record: MachineRecord) => Promise<number>
+}
+
+/** Machines that were started before anybody asked for them, in slots that are free. The first request that is alike takes one as it is. */
+export class WarmMachines {
+  readonly #parts: WarmParts
+
+  constructor(parts: WarmParts) {
+    this.#parts = parts
+  }
+
+  /** Those that are no sandboxes yet, by the names of their records. */
+  names(): readonly string[] {
+    return this.#all().map(({ id }) => id)
+  }
+
+  /** Gives the oldest machine that is alike to the request's sandbox, or null. No step in it waits, so two requests never get one machine. */
+  take(request: SandboxRequest): MachineRecord | null {
+    const { records } = this.#parts
+    const found = this.#all().find((record) => isReady(record) && isAlike(record, request) && !this.#isTaken(record))
+    if (found === undefined) return null
+    const { id, jobId } = request
+    // The files stay where they are: the processes of the machine were told of them.
+    const taken = records.put({ ...found, id, jobId, warm: false, folder: folderOf(found), createdAt: Date.now() })
+    records.remove(found.id)
+    return taken
+  }
+
+  /** Takes warm machines away until there is a slot and memory for a request that none of them is alike to. */
+  async makeRoom(request: Pick<SandboxRequest, 'shape'>): Promise<void> {
+    const { records, slots } = this.#parts
+    for (const warm of this.#all()) {
+      const all = records.list()
+      const memoryMiB = all.reduce((sum, { shape }) => sum + shape.memoryMiB, request.shape.memoryMiB)
+      if (all.length < slots && memoryMiB * 1024 ** 2 <= totalmem() * memoryShare) return
+      await this.#remove(warm.id)
+    }
+  }
+
+  /** Removes those that are not wanted, do not work or are old, then makes what is missing, one after another. Stops between two when it is told to. */
+  keep(wanted: readonly WarmRequest[], signal: AbortSignal): Promise<void> {
+    // A round that a caller gave up waiting for may still be under way.
+    return this.#parts.turns.take('warm', () => this.#round(wanted, signal))
+  }
+
+  async #round(wanted: readonly WarmRequest[], signal: AbortSignal): Promise<void> {
+    const have = wanted.map(() => 0)
+    for (const record of this.#all()) {
+      const index = wanted.findIndex((one, at) => isAlike(record, one.like) && (have[at] ?? 0) < one.count)
+      const good = isReady(record) && Date.now() - record.createdAt < maxAgeMs && !this.#isTaken(record)
+      if (index >= 0 && good) have[index] = (have[index] ?? 0) + 1
+      else await this.#remove(record.id)
+    }
+    for (const [index, one] of wanted.entries()) {
+      for (let missing = one.count - (have[index] ?? 0); missing > 0; missing -= 1) {
+        if (signal.aborted || this.#parts.records.list().length >= this.#parts.slots) return
+        await this.#make(one)
+      }
+    }
+  }
+
+  async #make({ like }: WarmRequest): Promise<void> {
+    const id = `wrm_${randomBytes(13).toString('hex')}`
+    await this.#parts.turns.take(id, async () => {
+      const record = await this.#parts.write({ ...like, id, jobId: id, mount: null }, true)
+      try {
+        await this.#parts.start(record)
+      } catch (error) {
+        await this.#parts.remove(record)
+        throw error
+      }
+    })
+  }
+
+  /** Waits for one that is being made. One that somebody took in the meantime is theirs. */
+  async #remove(id: string): Promise<void> {
+    await this.#parts.turns.take(id, async () => {
+      const record = this.#parts.records.get(id)
+      if (record !== null) await this.#parts.remove(record)
+    })
+  }
+
+  #all(): readonly MachineRecord[] {
+    return this.#parts.records
+      .list()
+      .filter(({ warm }) => warm)
+      .toSorted((a, b) => a.createdAt - b.createdAt)
+  }
+
+  /** A crash came between the two steps of taking it. */
+  #isTaken(record: MachineRecord): boolean {
+    return this.#parts.records.list().some((other) => other.id !== record.id && folderOf(other) === folderOf(record))
+  }
+}
+
+function isReady({ phase, holder, master }: MachineRecord): boolean {
+  return phase === 'ready' && holder !== null && master !== null && isAlive(holder) && isAlive(master)
+}
+
+function isAlike(record: MachineRecord, { image, shape, network, blockedAddresses }: Kind): boolean {
+  return (
+    record.image === image &&
+    record.network === network &&
+    record.shape.cpu === shape.cpu &&
+    record.shape.memoryMiB === shape.memoryMiB &&
+    record.shape.diskMiB === shape.diskMiB &&
+    record.blockedAddresses.join(' ') === blockedAddresses.join(' ')
+  )
+}
