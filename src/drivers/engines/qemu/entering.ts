@@ -10,7 +10,8 @@ export const workDirectory = '/home/job/work'
 
 /**
  * Runs inside, as the job's user, started by the SSH server: unpacks words and environment, which came as the variables CIDERY_ENV_0 …, and
- * becomes their parent. SSH's own client cannot tell a signal from exit code 255, so how the command ended is left in a file for it.
+ * becomes their parent. SSH's own client cannot tell a signal from exit code 255, nor a shell one of 127 and more from a signal of its
+ * own, so how such a command ended is left in a file.
  */
 const enter = `
 my ($token, $directory) = @ARGV;
@@ -29,23 +30,25 @@ if (!$pid) {
   print STDERR "cidery: $words[0]: $!\\n";
   exit($missing ? 127 : 126);
 }
+# Here too: whoever reads the note may send a signal to the group at once. In vain once the child is another program, which is after its own.
+setpgrp $pid, $pid;
 note("running $pid");
 waitpid $pid, 0;
 my $status = $?;
-if (($status & 127) == 0 && $status >> 8 != 255) { unlink $end; exit $status >> 8 }
+if (($status & 127) == 0 && $status >> 8 < 127) { unlink $end; exit $status >> 8 }
 note("ended $status");
 exit 255;
 `
 
 /**
  * Runs on the host, in place of the command: passes its signals on, and ends as the command ended. The signals do not reach ssh itself, which
- * would drop the connection before the command had a chance to end.
+ * would drop the connection before the command had a chance to end. `kill` is asked in the one form that all shells know: dash and busybox take no `--`.
  * Arguments: configuration of ssh, token, file that says that the connection was lost, words for the inside.
  */
 const launch = `config=$1 token=$2 lost=$3 inside=$4
 end=/run/cidery/ends/$token
 ask() { env -i PATH="$PATH" ssh -F "$config" guest "$1" </dev/null 2>/dev/null; }
-relay() { ask "read -r state pid <$end && [ \\$state = running ] && kill -$1 -- -\\$pid"; }
+relay() { ask "read -r state pid <$end && [ \\$state = running ] && kill -$1 -\\$pid"; }
 trap 'relay TERM' TERM
 trap 'relay INT' INT
 trap 'relay HUP' HUP
@@ -53,8 +56,8 @@ exec 3<&0
 env --block-signal=TERM --block-signal=INT --block-signal=HUP ssh -F "$config" guest "$inside" <&3 3<&- &
 ssh=$!
 exec 3<&- </dev/null
-while :; do wait "$ssh"; code=$?; kill -0 "$ssh" 2>/dev/null || break; done
-[ "$code" = 255 ] || exit "$code"
+while :; do wait "$ssh"; code=$?; case $code in 129 | 130 | 143) ;; *) break ;; esac; done
+[ "$code" -ge 127 ] || exit "$code"
 said=$(ask "cat $end && rm -f $end")
 case $said in
   'ended '*)
