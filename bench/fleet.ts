@@ -93,7 +93,13 @@ async function seed(options: BenchFleetOptions, path: string): Promise<readonly 
           key_hash: createHash('sha256').update(key).digest('hex'),
           next_key_hash: null,
           enrolled_at: clock.now(),
-          doc: hostDoc({ labels: options.labels?.(number) ?? {}, schedulable: { kind: 'open' }, facts: null, failureStreak: 0 }),
+          doc: hostDoc({
+            labels: options.labels?.(number) ?? {},
+            schedulable: { kind: 'open' },
+            facts: null,
+            failureStreak: 0,
+            repairedAt: null,
+          }),
         }))
         await db.insertInto('hosts').values(rows).execute()
       }

@@ -25,6 +25,8 @@ export interface Ledger {
   readonly operating: Set<string>
   /** Hosts of which machine or agent is to be restarted. */
   readonly restarting: Set<string>
+  /** Hosts whose machine is being restarted, or was by cidery so lately that it may not have come back. */
+  readonly rebooting: Set<string>
 }
 
 interface Room {
@@ -34,8 +36,9 @@ interface Room {
   readonly sandboxes: Partial<Record<EngineName, number>>
 }
 
-export function createLedger({ world }: Scene): Ledger {
-  const ledger: Ledger = { rooms: new Map(), running: new Map(), operating: new Set(), restarting: new Set() }
+export function createLedger(scene: Scene): Ledger {
+  const { world } = scene
+  const ledger: Ledger = { rooms: new Map(), running: new Map(), operating: new Set(), restarting: new Set(), rebooting: new Set() }
   for (const live of world.attempts.values()) {
     charge(roomOf(ledger, live.attempt.hostId), live)
     ledger.running.set(live.queue, (ledger.running.get(live.queue) ?? 0) + 1)
@@ -44,8 +47,16 @@ export function createLedger({ world }: Scene): Ledger {
   for (const { hostId, state, request } of world.operations.values()) {
     if (state !== 'PENDING') ledger.operating.add(hostId)
     if (request.kind === 'reboot' || request.kind === 'restartAgent') ledger.restarting.add(hostId)
+    if (request.kind === 'reboot') ledger.rebooting.add(hostId)
   }
+  for (const host of world.hosts.values()) if (wasRebooted(host, scene)) ledger.rebooting.add(host.id)
   return ledger
+}
+
+function wasRebooted(host: Host, { spec, now }: Scene): boolean {
+  const { schedulable, repairedAt } = host
+  if (schedulable.kind !== 'quarantined' || (schedulable.repair?.tries ?? 0) === 0 || repairedAt === null) return false
+  return now < repairedAt + (poolOf(spec, host)?.repair.rebootEvery ?? 0)
 }
 
 function roomOf(ledger: Ledger, hostId: string): Room {

@@ -233,7 +233,7 @@ describe('the checker lets an attempt', () => {
 describe('the checker lets a host', () => {
   const at = { hostId: host.id, hostGeneration: 1 }
   const lose: Step = { kind: 'hostLost', ...at, silentMs: 0 }
-  const quarantine: Step = { kind: 'quarantineHost', ...at, reason: '', cure: '' }
+  const quarantine: Step = { kind: 'quarantineHost', ...at, reason: '', cure: '', repair: null }
 
   it('be lost after the lost interval only', () => {
     expect(problems([lose], { hosts: [host] }, { now: start + 90 * second })).toEqual([])

@@ -2,6 +2,7 @@ import type { Plan, Step } from '../model/plan.ts'
 import { sandboxCan, type SandboxState } from '../model/sandbox.ts'
 import { leaseOverAt } from './attempts.ts'
 import { checkAssign, createLedger, type Ledger, type Scene } from './check-assign.ts'
+import { checkRepair } from './check-repair.ts'
 import { mayMove } from './move-operation.ts'
 import { heardAt, lostAt } from './silence.ts'
 
@@ -32,8 +33,15 @@ export function checkPlan(plan: Plan, scene: Scene): PlanFault[] {
   return faults
 }
 
+type HostStep = Extract<Step, { kind: 'hostLost' | 'quarantineHost' | 'rebootHost' | 'returnHost' }>
+
+function isOfHost(step: Step): step is HostStep {
+  return 'hostGeneration' in step && step.kind !== 'assign'
+}
+
 /** What a step may do only once in a plan. A sandbox may be warned of and removed in one plan. */
 function subjectOf(step: Step): string {
+  if (isOfHost(step)) return `host ${step.hostId}`
   switch (step.kind) {
     case 'assign':
     case 'cancelQueued':
@@ -41,9 +49,6 @@ function subjectOf(step: Step): string {
     case 'endAttempt':
     case 'cancelAttempt':
       return `attempt ${step.attemptId}`
-    case 'hostLost':
-    case 'quarantineHost':
-      return `host ${step.hostId}`
     case 'moveOperation':
     case 'killOperation':
       return `operation ${step.operationId}`
@@ -54,6 +59,8 @@ function subjectOf(step: Step): string {
 }
 
 function checkStep(step: Step, scene: Scene, ledger: Ledger): string | null {
+  if (isOfHost(step))
+    return step.kind === 'rebootHost' || step.kind === 'returnHost' ? checkRepair(step, scene, ledger) : checkHost(step, scene)
   switch (step.kind) {
     case 'assign':
       return checkAssign(step, scene, ledger)
@@ -62,9 +69,6 @@ function checkStep(step: Step, scene: Scene, ledger: Ledger): string | null {
     case 'endAttempt':
     case 'cancelAttempt':
       return checkAttempt(step, scene)
-    case 'hostLost':
-    case 'quarantineHost':
-      return checkHost(step, scene)
     case 'moveOperation':
     case 'killOperation':
       return checkOperation(step, scene, ledger)

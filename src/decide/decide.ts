@@ -9,6 +9,7 @@ import { hostWaiting } from './host-reasons.ts'
 import { decideHosts } from './hosts.ts'
 import { decideOperations } from './operations.ts'
 import { decidePlacement } from './placement.ts'
+import { decideRepairs } from './repairs.ts'
 import { decideSandboxes } from './sandboxes.ts'
 
 /**
@@ -27,6 +28,7 @@ export function decide(spec: Spec, world: World, now: Instant): Plan {
   return {
     steps: [
       ...decideHosts(moment, fleet),
+      ...decideRepairs(moment, fleet),
       ...attempts.steps,
       ...decideCancelled(moment),
       ...operations.steps,

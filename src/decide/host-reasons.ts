@@ -2,6 +2,7 @@ import { formatDuration, type Instant } from '../model/instant.ts'
 import type { Waiting, WaitingCode } from '../model/plan.ts'
 import type { Fleet, Moment, Place } from './fleet.ts'
 import type { HostView } from './host-view.ts'
+import { judgeRepair } from './repairs.ts'
 
 /** What stands in the way at one host: said once, for the host itself and for the jobs that wait for it. */
 export interface Reason {
@@ -16,16 +17,13 @@ export const hostsListed = 20
 /** Why nothing new is placed on a host, whatever the job. */
 export function closedReason(place: Place, code: WaitingCode, moment: Moment): Reason {
   const { host } = place
-  const { schedulable } = host
   switch (code) {
     case 'hostLost': {
       const cure = `start the agent on ${host.name} or look at its power and network; cidery host retire ${host.name} gives its jobs to others at once`
       return { message: `${host.name} has been silent for ${formatDuration(moment.now - place.heardAt)}`, cure, since: place.heardAt }
     }
     case 'hostQuarantined':
-      return schedulable.kind === 'quarantined'
-        ? { message: `${host.name} is in quarantine: ${schedulable.reason}`, cure: schedulable.cure, since: schedulable.at }
-        : { ...quarantineText(place), since: moment.now }
+      return quarantineReason(place, moment)
     case 'hostCordoned':
       return cordonReason(place, moment)
     case 'draining':
@@ -42,6 +40,16 @@ function cordonReason(place: Place, moment: Moment): Reason {
   const note = schedulable.kind === 'cordoned' ? `${schedulable.by}${quoted(schedulable.reason)}` : 'a person'
   const since = schedulable.kind === 'cordoned' ? schedulable.at : moment.now
   return { message: `${name} is cordoned by ${note}`, cure: `cidery host uncordon ${name}`, since }
+}
+
+function quarantineReason(place: Place, moment: Moment): Reason {
+  const { name, schedulable } = place.host
+  if (schedulable.kind !== 'quarantined') return { ...quarantineText(place), since: moment.now }
+  const { repair, at, reason } = schedulable
+  const message = `${name} is in quarantine: ${reason}`
+  const next = repair === undefined ? null : judgeRepair(place, repair, moment)
+  if (next?.kind !== 'wait') return { message, cure: schedulable.cure, since: at }
+  return { message: `${message}; ${next.message}`, cure: next.cure, since: at }
 }
 
 function operationReason(place: Place, moment: Moment): Reason {
@@ -75,7 +83,15 @@ function drainReason(place: Place, moment: Moment): Reason {
 
 /** Why cidery puts a host into quarantine, and how it gets out. */
 export function quarantineText(place: Place): { readonly message: string; readonly cure: string } {
-  const { host } = place
+  const { host, view } = place
+  const [ill] = view.ills
+  if (ill !== undefined) {
+    const engines = view.ills.map(({ engine }) => engine).join(', ')
+    const isAlone = view.pool === undefined || view.pool.repair.reboots === 0
+    const who = isAlone ? `cidery host reboot ${host.name}` : 'cidery restarts it once nothing runs there'
+    const cure = `${who}; it gets jobs again when ${engines} boots: cidery explain host/${host.name}`
+    return { message: `${ill.engine}: ${ill.reason}`, cure }
+  }
   const message = `${counted(host.failureStreak, 'attempt')} in a row failed there for a fault of the infrastructure`
   return {
     message,

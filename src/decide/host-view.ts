@@ -1,4 +1,4 @@
-import type { EngineFacts, Host } from '../model/host.ts'
+import type { EngineFacts, Host, HostFacts } from '../model/host.ts'
 import type { Instant } from '../model/instant.ts'
 import type { EngineName } from '../model/job.ts'
 import type { WaitingCode } from '../model/plan.ts'
@@ -41,6 +41,8 @@ export interface HostView {
   readonly bootId: string | null
   /** Why it gets no jobs whatever time it is, by its own state and people's orders; null: it may. */
   readonly closed: WaitingCode | null
+  /** Engines that the pool offers and that only a restart of the machine cures. */
+  readonly ills: NonNullable<HostFacts['needsReboot']>
   /** Equal for hosts between which placement sees no difference but load and status. */
   readonly signature: string
 }
@@ -87,6 +89,7 @@ function makeView(host: Host, question: ViewQuestion): Remembered {
   const pool = spec.pools[poolName]
   const labels = labelsOf(spec, host)
   const { engines, until } = pool === undefined ? noEngines : enginesOf(host, pool, now)
+  const ills = illsOf(host, engines)
   const view: HostView = {
     poolName,
     pool,
@@ -100,10 +103,15 @@ function makeView(host: Host, question: ViewQuestion): Remembered {
     heardAt: host.lastSeenAt ?? host.enrolledAt,
     isUp: host.state === 'up',
     bootId: host.bootId,
-    closed: closedBy(host, pool),
+    closed: closedBy(host, pool, ills.length > 0),
+    ills,
     signature: signatureOf(host, { poolName, labels, engines, selectors }),
   }
   return { view, spec, selectors: selectorsKey, from: now, until }
+}
+
+function illsOf({ facts }: Host, offered: HostView['engines']): HostView['ills'] {
+  return (facts?.needsReboot ?? []).filter(({ engine }) => offered.has(engine))
 }
 
 /** Whether repeated failures put a host into quarantine, also when this pass is the first to see it. */
@@ -111,12 +119,12 @@ export function isFailing(host: Host, pool: Pool | undefined): boolean {
   return host.schedulable.kind === 'open' && pool !== undefined && host.failureStreak >= pool.quarantineAfter
 }
 
-function closedBy(host: Host, pool: Pool | undefined): WaitingCode | null {
+function closedBy(host: Host, pool: Pool | undefined, isIll: boolean): WaitingCode | null {
   const { kind } = host.schedulable
   if (host.state === 'lost') return 'hostLost'
   if (kind === 'cordoned') return 'hostCordoned'
   if (kind === 'draining') return 'draining'
-  if (kind === 'quarantined' || isFailing(host, pool)) return 'hostQuarantined'
+  if (kind === 'quarantined' || isIll || isFailing(host, pool)) return 'hostQuarantined'
   return host.state === 'enrolled' || host.facts === null ? 'hostStale' : null
 }
 

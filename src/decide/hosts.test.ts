@@ -82,6 +82,7 @@ describe('a host goes into quarantine', () => {
         hostGeneration: 2,
         reason: '3 attempts in a row failed there for a fault of the infrastructure',
         cure: 'look at the last failures with cidery host show mini-1, repair it, then cidery host uncordon mini-1',
+        repair: null,
       },
     ])
   })

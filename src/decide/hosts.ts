@@ -5,7 +5,7 @@ import { isFailing } from './host-view.ts'
 import { compareText } from './sorted-map.ts'
 
 /**
- * What becomes of hosts by themselves: silent ones are lost, those that keep failing go into quarantine. Both are noticed in the pass
+ * What becomes of hosts by themselves: silent ones are lost, those that keep failing or need a restart go into quarantine. Both are noticed in the pass
  * that places jobs, so that no job goes there meanwhile.
  */
 export function decideHosts(moment: Moment, fleet: Fleet): Step[] {
@@ -26,7 +26,8 @@ function stepOf(place: Place, moment: Moment): Step | null {
   const { host, view } = place
   const at = { hostId: host.id, hostGeneration: host.generation }
   if (place.status === 'hostLost' && view.isUp) return { kind: 'hostLost', ...at, silentMs: moment.now - place.heardAt }
-  if (!isFailing(host, view.pool)) return null
+  const isIll = host.schedulable.kind === 'open' && view.ills.length > 0
+  if (!isIll && !isFailing(host, view.pool)) return null
   const { message, cure } = quarantineText(place)
-  return { kind: 'quarantineHost', ...at, reason: message, cure }
+  return { kind: 'quarantineHost', ...at, reason: message, cure, repair: isIll ? view.ills.map(({ engine }) => engine) : null }
 }

@@ -20,6 +20,8 @@ export const eventKinds = [
   'host.uncordoned',
   'host.draining',
   'host.quarantined',
+  'host.repairing',
+  'host.returned',
   'host.retired',
   'host.keyAsked',
   'host.keyRotated',

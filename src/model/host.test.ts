@@ -20,6 +20,13 @@ it('is open, or says who or what closed it', () => {
   ]) {
     expectHeld(Schedulable, { sample })
   }
+  expectHeld(Schedulable, {
+    sample: { kind: 'quarantined', at: 1, reason: 'x', cure: 'y', repair: { engines: ['tart'], tries: 0 } },
+    optional: { repair: undefined },
+    bad: {
+      repair: [{}, { engines: ['x'], tries: 0 }, { engines: [], tries: -1 }, { engines: [], tries: 0.5 }, { engines: [], tries: 0, x: 1 }],
+    },
+  })
   expect(Schedulable.safeParse({ kind: 'draining', ...closed, deadline: 5 }).success).toBe(true)
   expect(Schedulable.safeParse({ kind: 'closed' }).success).toBe(false)
 })
@@ -31,8 +38,9 @@ it('reports facts that are whole, and may report more than is known yet', () => 
       network: { addresses: ['10.0.0.1'], rxBytes: 1, txBytes: 2 },
       sandboxes: [{ id: 'a', engine: 'user', state: 'running' }],
       agentRelease: { commit: 'abc', path: '/x', sha256: '0'.repeat(64), operation: null },
+      needsReboot: [{ engine: 'tart', reason: 'x' }],
     }),
-    optional: { agentRelease: undefined },
+    optional: { agentRelease: undefined, needsReboot: undefined },
     loose: true,
     good: {
       clockSkewMs: [null, -5],
@@ -50,6 +58,7 @@ it('reports facts that are whole, and may report more than is known yet', () => 
       agentVersion: ['x'.repeat(101)],
       network: [{}, { addresses: [1], rxBytes: 1, txBytes: 1 }, { addresses: [], rxBytes: 1, txBytes: 1, x: 1 }],
       sandboxes: [[{}], [{ id: 'a', engine: 'x', state: '' }]],
+      needsReboot: [[{}], [{ engine: 'x', reason: '' }], [{ engine: 'tart', reason: 'x'.repeat(501) }]],
     },
   })
   expectHeld(EngineFacts, {

@@ -23,14 +23,22 @@ export const hostTransitions = {
 
 export const schedulableKinds = ['open', 'cordoned', 'draining', 'quarantined'] as const
 
+/** A quarantine that cidery ends itself: it restarts the machine, and gives it jobs again when these engines boot. */
+export const Repair = z.strictObject({
+  engines: z.array(EngineName),
+  /** Restarts that were asked for since the quarantine began. */
+  tries: z.int().nonnegative(),
+})
+export type Repair = z.infer<typeof Repair>
+
 /** Whether new jobs may be placed on a host, and who or what said no. */
 export const Schedulable = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('open') }),
   z.strictObject({ kind: z.literal('cordoned'), by: z.string(), at: z.number(), reason: z.string() }),
   /** No new jobs; at `deadline` the running ones are cancelled. */
   z.strictObject({ kind: z.literal('draining'), by: z.string(), at: z.number(), reason: z.string(), deadline: z.number().nullable() }),
-  /** Set by cidery itself after repeated infrastructure failures. */
-  z.strictObject({ kind: z.literal('quarantined'), at: z.number(), reason: z.string(), cure: z.string() }),
+  /** Set by cidery itself: after repeated infrastructure failures, or for an ill that only a restart of the machine cures. */
+  z.strictObject({ kind: z.literal('quarantined'), at: z.number(), reason: z.string(), cure: z.string(), repair: Repair.optional() }),
 ])
 export type Schedulable = z.infer<typeof Schedulable>
 
@@ -81,6 +89,8 @@ export const HostFacts = z.looseObject({
   /** Host clock minus controller clock in ms, as the agent measured it; null before the first answer. */
   clockSkewMs: z.number().nullable(),
   problems: z.array(z.string()),
+  /** Engines that start nothing more until the machine is started anew, and why; agents before 0.2 do not say. */
+  needsReboot: z.array(z.strictObject({ engine: EngineName, reason: z.string().max(500) })).optional(),
 })
 export type HostFacts = z.infer<typeof HostFacts>
 
@@ -100,6 +110,8 @@ export interface Host {
   readonly facts: HostFacts | null
   /** Infrastructure failures in a row, since the last attempt that ended otherwise. */
   readonly failureStreak: number
+  /** When cidery last restarted it by itself. */
+  readonly repairedAt: Instant | null
 }
 
 /** In which host states an action is allowed: read by the server (409) and by the web (`disabledReason`). */

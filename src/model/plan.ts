@@ -1,5 +1,5 @@
 import type { Instant } from './instant.ts'
-import type { Outcome } from './job.ts'
+import type { EngineName, Outcome } from './job.ts'
 import type { OperationState } from './operation.ts'
 
 /**
@@ -34,7 +34,11 @@ export type Step =
       readonly hostGeneration: number
       readonly reason: string
       readonly cure: string
+      /** Engines that a restart of the machine is to cure; null: a person has to look. */
+      readonly repair: readonly EngineName[] | null
     }
+  | { readonly kind: 'rebootHost'; readonly hostId: string; readonly hostGeneration: number; readonly reason: string }
+  | { readonly kind: 'returnHost'; readonly hostId: string; readonly hostGeneration: number; readonly why: string }
   | {
       readonly kind: 'moveOperation'
       readonly operationId: string

@@ -42,6 +42,7 @@ describe('an empty spec', () => {
           engines: {},
           readiness: { checkInterval: 5 * minute, checkMaxAge: 15 * minute, bootProofMaxAge: 24 * hour },
           quarantineAfter: 3,
+          repair: { reboots: 1, rebootEvery: hour },
         },
       },
       images: {},
@@ -125,12 +126,15 @@ describe('a spec', () => {
       },
     })
     const sample = { provider: 'static', hosts: ['mini-*'], labels: { a: 'b' }, engines: {}, quarantineAfter: 1 }
-    expectHeld(Pool.omit({ readiness: true }), {
+    expectHeld(Pool.omit({ readiness: true, repair: true }), {
       sample,
       optional: { provider: 'static', hosts: [], labels: {}, engines: {}, quarantineAfter: 3 },
       good: { engines: [{ user: {}, tart: { slots: 2 } }] },
       bad: { provider: ['aws'], hosts: [['']], quarantineAfter: [0, 0.5], labels: [{ A: '' }] },
     })
+    expect(Pool.parse({ repair: { reboots: 0, rebootEvery: '10m' } }).repair).toEqual({ reboots: 0, rebootEvery: 10 * minute })
+    for (const repair of [{ reboots: -1 }, { reboots: 0.5 }, { reboots: 1001 }, { rebootEvery: 5 }, { x: 1 }])
+      expect([repair, Pool.safeParse({ repair }).success]).toEqual([repair, false])
     expect(networkModes).toEqual(['nat', 'host', 'none'])
   })
 

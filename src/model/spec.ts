@@ -57,6 +57,15 @@ export const Pool = z.strictObject({
     .prefault({}),
   /** Infrastructure failures in a row after which a host is quarantined. */
   quarantineAfter: z.int().positive().default(3),
+  /** For hosts with an ill that only a restart of the machine cures. Their agents must allow it (`--allow-reboot`). */
+  repair: z
+    .strictObject({
+      /** Hosts of the pool that cidery restarts at once; 0: none, ever. */
+      reboots: z.int().nonnegative().max(1000).default(1),
+      /** No host more often than this. */
+      rebootEvery: duration('1h'),
+    })
+    .prefault({}),
 })
 export type Pool = z.infer<typeof Pool>
 

@@ -69,6 +69,8 @@ describe('words that are API and never change their name', () => {
         "host.uncordoned",
         "host.draining",
         "host.quarantined",
+        "host.repairing",
+        "host.returned",
         "host.retired",
         "host.keyAsked",
         "host.keyRotated",

@@ -106,6 +106,12 @@ export interface SnapshottingEngine extends Engine {
   snapshot(id: string, name: string): Promise<void>
 }
 
+/** An engine that can fall ill of something that only a restart of the machine cures. */
+export interface RebootableEngine extends Engine {
+  /** Why it starts nothing more until then, in words for people; null: it is well, as far as is known. Cheap. */
+  needsReboot(): Promise<string | null>
+}
+
 /** An engine whose sandboxes are accounts of the host: one can be removed by its name, also when nothing else is known of it. */
 export interface AccountCleaner extends Engine {
   /** FORBIDDEN for a name outside the engine's own prefix and UIDs, NOT_FOUND when there is none. */

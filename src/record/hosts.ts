@@ -2,7 +2,7 @@ import { sql, type SelectQueryBuilder } from 'kysely'
 import { CideryError } from '../model/errors.ts'
 import { hostCan, hostTransitions, type Host, type HostFacts, type HostState, type Schedulable } from '../model/host.ts'
 import type { Instant } from '../model/instant.ts'
-import type { Attempt, Outcome } from '../model/job.ts'
+import type { Attempt, EngineName, Outcome } from '../model/job.ts'
 import type { Reader, Tables, Writer } from '../ports/store.ts'
 import { chunks } from './chunks.ts'
 import type { RecordTx } from './commit.ts'
@@ -75,7 +75,7 @@ export async function allHosts(db: Reader): Promise<readonly Host[]> {
 export async function saveHost(
   tx: RecordTx,
   before: Host,
-  change: Partial<Pick<Host, 'state' | 'schedulable' | 'failureStreak'>>,
+  change: Partial<Pick<Host, 'state' | 'schedulable' | 'failureStreak' | 'repairedAt'>>,
   extra: Readonly<Record<string, unknown>> = {},
 ): Promise<Host> {
   const after: Host = { ...before, ...change, generation: before.generation + 1 }
@@ -100,7 +100,7 @@ function stale(host: Host): CideryError {
 /** Keeps what other parts may have put beside our fields. */
 function mergeDoc(
   row: HostRow | undefined,
-  host: Pick<Host, 'labels' | 'schedulable' | 'facts' | 'failureStreak'>,
+  host: Pick<Host, 'labels' | 'schedulable' | 'facts' | 'failureStreak' | 'repairedAt'>,
   extra: Readonly<Record<string, unknown>> = {},
 ): string {
   const before = row === undefined ? {} : (JSON.parse(row.doc) as Record<string, unknown>)
@@ -205,13 +205,22 @@ export async function loseHost(
 
 export async function quarantineHost(
   tx: RecordTx,
-  step: { readonly hostId: string; readonly hostGeneration: number; readonly reason: string; readonly cure: string },
+  step: {
+    readonly hostId: string
+    readonly hostGeneration: number
+    readonly reason: string
+    readonly cure: string
+    readonly repair: readonly EngineName[] | null
+  },
 ): Promise<'done' | 'stale'> {
   const row = await findHostRow(tx.db, step.hostId)
   if (row === undefined || row.generation !== step.hostGeneration || row.state === 'retired') return 'stale'
   const host = hostOf(row)
-  await setSchedulable(tx, host, { kind: 'quarantined', at: tx.now, reason: step.reason, cure: step.cure })
-  tx.note('host.quarantined', `host/${host.name}`, { data: { reason: step.reason, cure: step.cure } })
+  const { reason, cure } = step
+  const quarantine = { kind: 'quarantined' as const, at: tx.now, reason, cure }
+  const repair = step.repair === null ? null : { engines: [...step.repair], tries: 0 }
+  await setSchedulable(tx, host, repair === null ? quarantine : { ...quarantine, repair })
+  tx.note('host.quarantined', `host/${host.name}`, { data: { reason, cure, repair: step.repair } })
   return 'done'
 }
 

@@ -81,7 +81,7 @@ export function attemptRow(attempt: Attempt, rest: { readonly revision: number; 
   }
 }
 
-type HostDoc = Pick<Host, 'labels' | 'schedulable' | 'facts' | 'failureStreak'>
+type HostDoc = Pick<Host, 'labels' | 'schedulable' | 'facts' | 'failureStreak' | 'repairedAt'>
 
 /** Reads a host; a fresh row may carry an empty `doc`. */
 export function hostOf(row: HostRow): Host {
@@ -100,6 +100,7 @@ export function hostOf(row: HostRow): Host {
     lastSeenAt: row.last_seen_at,
     facts: doc.facts ?? null,
     failureStreak: doc.failureStreak ?? 0,
+    repairedAt: doc.repairedAt ?? null,
   }
 }
 
@@ -109,6 +110,7 @@ export function hostDoc(host: HostDoc): string {
     schedulable: host.schedulable,
     facts: host.facts,
     failureStreak: host.failureStreak,
+    repairedAt: host.repairedAt,
   } satisfies HostDoc)
 }
 

@@ -177,7 +177,7 @@ async function insertHost(tx: Writer, host: NewHost): Promise<void> {
       key_hash: host.keyHash,
       next_key_hash: null,
       enrolled_at: host.at,
-      doc: hostDoc({ labels: host.labels, schedulable: { kind: 'open' }, facts: null, failureStreak: 0 }),
+      doc: hostDoc({ labels: host.labels, schedulable: { kind: 'open' }, facts: null, failureStreak: 0, repairedAt: null }),
     })
     .execute()
 }

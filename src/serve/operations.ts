@@ -4,7 +4,8 @@ import { CideryError } from '../model/errors.ts'
 import { OperationId } from '../model/id.ts'
 import { allows } from '../model/identity.ts'
 import { minute, second } from '../model/instant.ts'
-import { operationLimits, type OperationKind, type OperationLimits, type OperationRequest } from '../model/operation.ts'
+import { limitsFor } from '../model/operation-limits.ts'
+import type { OperationLimits, OperationRequest } from '../model/operation.ts'
 import type { Spec } from '../model/spec.ts'
 import { hasBlob, touchBlobs } from '../record/blobs.ts'
 import type { RecordTx } from '../record/commit.ts'
@@ -18,19 +19,6 @@ const HostParams = z.strictObject({ id: z.string().min(1).max(100) })
 const OperationParams = z.strictObject({ id: OperationId })
 const OperationList = z.strictObject({ items: z.array(OperationView), nextCursor: z.string().nullable() })
 const shownOperations = 100
-
-/** Limits of a kind of operation: what the request says, else the spec, else the defaults. */
-export function limitsFor(
-  spec: Spec,
-  kind: OperationKind,
-  wanted: { readonly warningS?: number | undefined; readonly hardS?: number | undefined } = {},
-): OperationLimits {
-  const set = spec.limits.operations[kind] ?? {}
-  const standard = operationLimits[kind]
-  const hard = wanted.hardS === undefined ? (set.hard ?? standard.hard) : wanted.hardS * second
-  const warning = wanted.warningS === undefined ? (set.warning ?? standard.warning) : wanted.warningS * second
-  return { hard, warning: Math.min(warning, hard), reconnect: set.reconnect ?? standard.reconnect }
-}
 
 /** From the end of an upgrade's own deadline to the moment that its host counts as not come back: time for the old agent to start and say so. */
 const rollbackPatience = 3 * minute

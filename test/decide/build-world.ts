@@ -90,6 +90,7 @@ export function makeHost(number: number, changes: Partial<Host> = {}): Host {
     lastSeenAt: start,
     facts: makeFacts({ hostname: name }),
     failureStreak: 0,
+    repairedAt: null,
     ...changes,
   }
 }

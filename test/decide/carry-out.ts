@@ -6,7 +6,7 @@ import type { Attempt, Job, Outcome } from '../../src/model/job.ts'
 import type { Plan, Step } from '../../src/model/plan.ts'
 import type { Spec } from '../../src/model/spec.ts'
 import type { Change, World } from '../../src/model/world.ts'
-import { idOf } from './build-world.ts'
+import { idOf, makeOperation } from './build-world.ts'
 
 /** A world with the whole jobs beside it, as the store has them: what carrying out a plan needs to know. */
 export interface Scene {
@@ -42,12 +42,13 @@ function commit(scene: Scene, step: Step): Scene {
       return commitAttempt(scene, step)
     case 'hostLost':
     case 'quarantineHost':
+    case 'rebootHost':
+    case 'returnHost':
       return commitHost(scene, step)
     case 'moveOperation':
     case 'killOperation':
       return commitOperation(scene, step)
-    case 'warnSandbox':
-    case 'removeSandbox':
+    default:
       return commitSandbox(scene, step)
   }
 }
@@ -66,12 +67,28 @@ function commitAttempt(scene: Scene, step: StepOf<'endAttempt' | 'cancelAttempt'
   return advance(scene, [attemptChange({ ...attempt, cancelRequested: { by: step.by, at: scene.now } })])
 }
 
-function commitHost(scene: Scene, step: StepOf<'hostLost' | 'quarantineHost'>): Scene {
+function commitHost(scene: Scene, step: StepOf<'hostLost' | 'quarantineHost' | 'rebootHost' | 'returnHost'>): Scene {
+  if (step.kind === 'rebootHost' || step.kind === 'returnHost') return commitRepair(scene, step)
   const host = known(scene.world.hosts.get(step.hostId), step)
   const next = { ...host, generation: host.generation + 1 }
   if (step.kind === 'hostLost') return advance(scene, [hostChange({ ...next, state: 'lost' })])
   const { reason, cure } = step
-  return advance(scene, [hostChange({ ...next, schedulable: { kind: 'quarantined', at: scene.now, reason, cure } })])
+  const quarantine = { kind: 'quarantined' as const, at: scene.now, reason, cure }
+  const schedulable = step.repair === null ? quarantine : { ...quarantine, repair: { engines: [...step.repair], tries: 0 } }
+  return advance(scene, [hostChange({ ...next, schedulable })])
+}
+
+function commitRepair(scene: Scene, step: StepOf<'rebootHost' | 'returnHost'>): Scene {
+  const host = known(scene.world.hosts.get(step.hostId), step)
+  const next = { ...host, generation: host.generation + 1 }
+  if (step.kind === 'returnHost') return advance(scene, [hostChange({ ...next, schedulable: { kind: 'open' }, failureStreak: 0 })])
+  const { schedulable } = host
+  if (schedulable.kind !== 'quarantined' || schedulable.repair === undefined) throw new Error('it is not in repair')
+  const repair = { ...schedulable.repair, tries: schedulable.repair.tries + 1 }
+  const made = scene.made + 1
+  const operation = makeOperation(1_000_000 + made, host, { request: { kind: 'reboot' }, requestedAt: scene.now, changedAt: scene.now })
+  const change = hostChange({ ...next, schedulable: { ...schedulable, repair }, repairedAt: scene.now })
+  return { ...advance(scene, [change, { of: 'operation', id: operation.id, operation }]), made }
 }
 
 function commitOperation(scene: Scene, step: StepOf<'moveOperation' | 'killOperation'>): Scene {

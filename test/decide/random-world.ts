@@ -31,6 +31,7 @@ export function randomSpec(): fc.Arbitrary<Spec> {
       limits: fc.constantFrom('enforced', 'advisory'),
       ciPools: fc.constantFrom([], ['minis'], ['default', 'minis']),
       holdAfter: fc.constantFrom('1s', '10m'),
+      reboots: fc.constantFrom(0, 1, 2),
     })
     .map((it) =>
       makeSpec({
@@ -40,6 +41,7 @@ export function randomSpec(): fc.Arbitrary<Spec> {
             hosts: ['mini-1*', 'mini-3'],
             labels: { xcode: '16' },
             engines: { user: { limits: it.limits }, tart: { limits: 'advisory' } },
+            repair: { reboots: it.reboots },
           },
         },
         images: { 'macos-15': { engine: 'tart' } },
@@ -63,6 +65,9 @@ function randomHost(number: number): fc.Arbitrary<Host> {
         { kind: 'cordoned', by: 'user:bob', at: start, reason: '' },
         { kind: 'draining', by: 'user:bob', at: start, reason: '', deadline: start + 30 * second },
         { kind: 'quarantined', at: start, reason: 'broken', cure: 'repair' },
+        { kind: 'quarantined', at: start - minute, reason: 'ill', cure: 'wait', repair: { engines: ['tart'], tries: 0 } },
+        { kind: 'quarantined', at: start - hour, reason: 'ill', cure: 'wait', repair: { engines: ['user', 'tart'], tries: 1 } },
+        { kind: 'quarantined', at: start - 30 * hour, reason: 'ill', cure: 'wait', repair: { engines: ['tart'], tries: 3 } },
       ),
       heardAgo: fc.constantFrom(0, 0, 10 * second, 31 * second, 5 * minute, 2 * hour),
       proofAgo: fc.constantFrom(0, 0, 0, 20 * minute, 30 * hour),
@@ -76,6 +81,8 @@ function randomHost(number: number): fc.Arbitrary<Host> {
       hasFacts: fc.constantFrom(true, true, true, true, false),
       skew: fc.constantFrom(0, 0, 40 * minute),
       stranger: fc.boolean(),
+      ill: fc.constantFrom(undefined, undefined, 'tart' as const, 'user' as const),
+      repairedAgo: fc.constantFrom(null, 20 * second, 59 * minute, 2 * hour),
     })
     .map((it) => {
       const at = start - it.proofAgo + it.skew
@@ -91,6 +98,7 @@ function randomHost(number: number): fc.Arbitrary<Host> {
         readiness,
         sandboxes: it.stranger ? [{ id: 'someone-elses', engine: 'tart', state: 'running' }] : [],
         clockSkewMs: it.skew,
+        ...(it.ill === undefined ? {} : { needsReboot: [{ engine: it.ill, reason: 'it is stuck' }] }),
       })
       const { state, schedulable, bootId, failureStreak, labels } = it
       return makeHost(number, {
@@ -100,6 +108,7 @@ function randomHost(number: number): fc.Arbitrary<Host> {
         failureStreak,
         labels,
         lastSeenAt: start - it.heardAgo,
+        repairedAt: it.repairedAgo === null ? null : start - it.repairedAgo,
         facts: it.hasFacts ? facts : null,
       })
     })

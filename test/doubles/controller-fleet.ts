@@ -141,7 +141,7 @@ export async function startFleet(options: FleetOptions = {}): Promise<Fleet> {
           key_hash: null,
           next_key_hash: null,
           enrolled_at: clock.now(),
-          doc: hostDoc({ labels: {}, schedulable: { kind: 'open' }, facts: null, failureStreak: 0 }),
+          doc: hostDoc({ labels: {}, schedulable: { kind: 'open' }, facts: null, failureStreak: 0, repairedAt: null }),
         })
         .execute(),
     )

@@ -1,4 +1,5 @@
 import type { Effects } from '../../act/carry-out.ts'
+import { limitsFor } from '../../model/operation-limits.ts'
 import type { Spec } from '../../model/spec.ts'
 import type { Ids } from '../../ports/random.ts'
 import { assignJob, endAttemptByProof, findAttemptRow, requestCancelOfAttempt } from '../../record/attempts.ts'
@@ -7,6 +8,7 @@ import { loseHost, quarantineHost } from '../../record/hosts.ts'
 import { endJob, findJob } from '../../record/jobs.ts'
 import { requireEpoch } from '../../record/lead.ts'
 import { killOverdue, moveOperation } from '../../record/operations.ts'
+import { rebootHost, returnHost } from '../../record/repairs.ts'
 import { attemptOf } from '../../record/rows.ts'
 import { removeSandboxByStep, warnSandbox } from '../../record/sandboxes.ts'
 
@@ -48,6 +50,11 @@ export function leaderEffects(options: EffectOptions, epoch: number): Effects {
       }),
     hostLost: (step) => write((tx) => loseHost(tx, step)),
     quarantineHost: (step) => write((tx) => quarantineHost(tx, step)),
+    rebootHost: (step) => {
+      const operationId = ids.next('op')
+      return write((tx) => rebootHost(tx, { ...step, operationId, limits: limitsFor(options.spec(), 'reboot') }))
+    },
+    returnHost: (step) => write((tx) => returnHost(tx, step)),
     moveOperation: (step) => write((tx) => moveOperation(tx, step)),
     killOperation: (step) => write((tx) => killOverdue(tx, step)),
     warnSandbox: (step) => write((tx) => warnSandbox(tx, step)),

@@ -1,7 +1,7 @@
 import type { EngineFacts, HostFacts } from '../../model/host.ts'
 import type { Readiness } from '../../model/readiness.ts'
 import type { AgentPorts } from '../../ports/agent.ts'
-import type { Engine, EngineSandbox } from '../../ports/engine.ts'
+import type { Engine, EngineSandbox, RebootableEngine } from '../../ports/engine.ts'
 
 /** What the agent knows itself and the machine does not. */
 export interface KnownToAgent {
@@ -21,10 +21,11 @@ export async function observeFacts(
   known: KnownToAgent,
 ): Promise<HostFacts> {
   const engines = [...ports.engines.values()]
-  const [host, engineFacts, sandboxes] = await Promise.all([
+  const [host, engineFacts, sandboxes, ills] = await Promise.all([
     ports.probe.facts(),
     Promise.all(engines.map((engine) => observeEngine(engine, known.residue.get(engine.name) ?? []))),
     Promise.all(engines.map((engine) => observeSandboxes(engine, known.before))),
+    Promise.all(engines.map(observeIll)),
   ])
   return {
     ...host,
@@ -36,6 +37,7 @@ export async function observeFacts(
     readiness: [...known.readiness],
     sandboxes: sandboxes.flat(),
     clockSkewMs: known.clockSkewMs,
+    needsReboot: ills.flat(),
   }
 }
 
@@ -70,4 +72,9 @@ async function observeSandboxes(engine: Engine, before: HostFacts | null): Promi
     // Its probe says the same fault, with the reason. Nobody may conclude from it that the sandboxes are gone.
     return before?.sandboxes.filter((sandbox) => sandbox.engine === engine.name) ?? []
   }
+}
+
+async function observeIll(engine: Engine | RebootableEngine): Promise<NonNullable<HostFacts['needsReboot']>> {
+  const reason = 'needsReboot' in engine ? await engine.needsReboot().catch(() => null) : null
+  return reason === null ? [] : [{ engine: engine.name, reason: reason.slice(0, 500) }]
 }

@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { CideryError } from '../../../model/errors.ts'
 import type { EngineFacts } from '../../../model/host.ts'
 import type { Proof } from '../../../model/readiness.ts'
-import type { Engine, EngineSandbox, LaunchCommand, SandboxCommand, SandboxRequest, SweepReport } from '../../../ports/engine.ts'
+import type { RebootableEngine, EngineSandbox, LaunchCommand, SandboxCommand, SandboxRequest, SweepReport } from '../../../ports/engine.ts'
 import type { Log } from '../../../ports/log.ts'
 import { putFileInside } from '../put-file.ts'
 import { RecordStore, writeAtomically } from '../records.ts'
@@ -30,7 +30,7 @@ const factsMaxAgeMs = 60_000
 const cloneMs = 10 * 60_000
 
 /** A machine of macOS (or Linux) for each job, through Tart. */
-export class TartEngine implements Engine {
+export class TartEngine implements RebootableEngine {
   readonly name = 'tart'
   readonly #config: TartEngineConfig
   readonly #around: Around
@@ -84,6 +84,11 @@ export class TartEngine implements Engine {
       ...left.map(({ id, residue }) => `${id} left behind: ${residue.join(', ')}`),
     ]
     return { ok: problems.length === 0, at, reason: problems.join('; ').slice(0, 500) }
+  }
+
+  async needsReboot(): Promise<string | null> {
+    const ghost = await knownGhost(this.#config)
+    return ghost === null ? null : ghostProblem(ghost)
   }
 
   async list(): Promise<readonly EngineSandbox[]> {

@@ -1,0 +1,323 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import {
+  changesOf,
+  makeAttempt,
+  makeEngine,
+  makeFacts,
+  makeHost,
+  makeJob,
+  makeOperation,
+  makeSandbox,
+  makeSpec,
+  makeWorld,
+  provenReady,
+  start,
+  type Things,
+} from '../../test/decide/build-world.ts'
+import { carryOut, endAttempt, type Scene } from '../../test/decide/carry-out.ts'
+import { effort } from '../../test/decide/effort.ts'
+import type { Host } from '../model/host.ts'
+import { hour, minute, second } from '../model/instant.ts'
+import type { Step, Waiting } from '../model/plan.ts'
+import type { Spec } from '../model/spec.ts'
+import { advanceWorld, emptyWorld } from './advance-world.ts'
+import { checkPlan } from './check-plan.ts'
+import { decide } from './decide.ts'
+import { moveOperation } from './move-operation.ts'
+import { mostReboots } from './repairs.ts'
+
+const spec = makeSpec()
+const reason = 'the kernel counts a guest that is not there'
+const quarantine = { kind: 'quarantined' as const, at: start, reason, cure: 'wait', repair: { engines: ['tart' as const], tries: 0 } }
+
+/** A Mac as it reports itself at a moment: ill or well, its last boot of a machine by `bootedAt`. */
+function mac(
+  number: number,
+  seen: { readonly isIll?: boolean; readonly at?: number; readonly bootedAt?: number },
+  changes: Partial<Host> = {},
+): Host {
+  const { isIll = false, at = start, bootedAt = start - hour } = seen
+  const readiness = [provenReady('tart', 'macos-15', bootedAt), provenReady('user', null, at)].map((entry) => ({
+    ...entry,
+    check: { ok: !isIll || entry.engine !== 'tart', at, reason: '' },
+  }))
+  const facts = makeFacts({
+    at,
+    engines: [makeEngine('tart', { ok: !isIll }), makeEngine('user')],
+    images: ['macos-15'],
+    readiness,
+    needsReboot: isIll ? [{ engine: 'tart', reason }] : [],
+  })
+  return makeHost(number, { facts, lastSeenAt: at, ...changes })
+}
+
+function repairSteps(things: Things, given: { readonly spec?: Spec; readonly now?: number } = {}): readonly Step[] {
+  const scene = { spec: given.spec ?? spec, world: makeWorld(things), now: given.now ?? start }
+  const plan = decide(scene.spec, scene.world, scene.now)
+  expect(checkPlan(plan, scene)).toEqual([])
+  return plan.steps.filter(({ kind }) => kind === 'quarantineHost' || kind === 'rebootHost' || kind === 'returnHost')
+}
+
+function waitOf(things: Things, given: { readonly spec?: Spec; readonly now?: number } = {}): Waiting | undefined {
+  const { waiting } = decide(given.spec ?? spec, makeWorld(things), given.now ?? start)
+  return waiting.find(({ subject }) => subject.startsWith('host/'))
+}
+
+describe('a host that only a restart of its machine cures', () => {
+  it('goes into quarantine when it first says so, and gets no job in that pass, whatever its engine', () => {
+    const host = mac(1, { isIll: true }, { generation: 3 })
+    const plan = decide(spec, makeWorld({ hosts: [host], jobs: [makeJob(1)] }), start)
+    expect(plan.steps).toEqual([
+      {
+        kind: 'quarantineHost',
+        hostId: host.id,
+        hostGeneration: 3,
+        reason: `tart: ${reason}`,
+        cure: 'cidery restarts it once nothing runs there; it gets jobs again when tart boots: cidery explain host/mini-1',
+        repair: ['tart'],
+      },
+    ])
+    expect(plan.waiting[0]).toMatchObject({ code: 'hostQuarantined', jobCount: 1 })
+    const byHand = repairSteps({ hosts: [host] }, { spec: makeSpec({ pools: { default: { repair: { reboots: 0 } } } }) })
+    expect(byHand).toMatchObject([{ cure: expect.stringMatching(/^cidery host reboot mini-1; it gets jobs again when tart boots/) }])
+  })
+
+  it('stays as it is when a person closed it, or when its pool does not offer that engine', () => {
+    expect(
+      repairSteps({ hosts: [mac(1, { isIll: true }, { schedulable: { kind: 'cordoned', by: 'user:bob', at: 0, reason: '' } })] }),
+    ).toEqual([])
+    expect(
+      repairSteps({ hosts: [mac(1, { isIll: true })] }, { spec: makeSpec({ pools: { default: { engines: { user: {} } } } }) }),
+    ).toEqual([])
+  })
+
+  it('is restarted when nothing runs there: no job, no sandbox, no operation', () => {
+    const host = mac(1, { isIll: true }, { schedulable: quarantine, generation: 5 })
+    const job = makeJob(1, { changes: { state: 'running', attempts: 1 } })
+    expect(repairSteps({ hosts: [host] })).toEqual([{ kind: 'rebootHost', hostId: host.id, hostGeneration: 5, reason: `tart: ${reason}` }])
+    const busy = { hosts: [host], jobs: [job], attempts: [makeAttempt(1, { job, host })] }
+    expect(repairSteps(busy)).toEqual([])
+    expect(waitOf(busy)).toMatchObject({
+      code: 'hostQuarantined',
+      message: `mini-1 is in quarantine: ${reason}; its jobs and sandboxes have not ended`,
+      jobCount: 1,
+    })
+    expect(repairSteps({ hosts: [host], sandboxes: [makeSandbox(1, host)] })).toEqual([])
+    expect(repairSteps({ hosts: [host], sandboxes: [makeSandbox(1, host, { state: 'failed' })] })).toHaveLength(1)
+    const operation = makeOperation(1, host, { state: 'EXECUTING' })
+    expect(repairSteps({ hosts: [host], operations: [operation] })).toEqual([])
+    expect(waitOf({ hosts: [host], operations: [operation] })?.cure).toBe(`wait for it, or cidery operation kill ${operation.id}`)
+  })
+
+  it('is not restarted when it does not report, when the pool says never, or when a person has to look', () => {
+    const host = mac(1, { isIll: true }, { schedulable: quarantine })
+    expect(repairSteps({ hosts: [host] }, { now: start + 31 * second })).toEqual([])
+    expect(repairSteps({ hosts: [{ ...host, state: 'lost' }] })).toEqual([])
+    const never = makeSpec({ pools: { default: { repair: { reboots: 0 } } } })
+    expect(repairSteps({ hosts: [host] }, { spec: never })).toEqual([])
+    expect(waitOf({ hosts: [host] }, { spec: never })?.message).toContain('pools.default.repair.reboots is 0')
+    const { repair: _, ...forPeople } = quarantine
+    expect(repairSteps({ hosts: [{ ...host, schedulable: forPeople }] })).toEqual([])
+    const tried = { ...quarantine, repair: { engines: ['tart' as const], tries: mostReboots } }
+    expect(repairSteps({ hosts: [{ ...host, schedulable: tried }] })).toEqual([])
+    expect(waitOf({ hosts: [{ ...host, schedulable: tried }] })?.message).toContain('3 restarts did not cure it')
+  })
+
+  it('is restarted once an hour at most, to the millisecond, and the plan says when to look again', () => {
+    const host = mac(1, { isIll: true, at: start }, { schedulable: quarantine, repairedAt: start - hour + 20 * second })
+    expect(repairSteps({ hosts: [host] }, { now: start + 20 * second - 1 })).toEqual([])
+    expect(decide(spec, makeWorld({ hosts: [host] }), start).nextAt).toBe(start + 20 * second)
+    expect(waitOf({ hosts: [host] })?.message).toContain('it was restarted 59m40s ago, and may be again in 20s')
+    expect(repairSteps({ hosts: [host] }, { now: start + 20 * second })).toHaveLength(1)
+    const often = makeSpec({ pools: { default: { repair: { rebootEvery: '10m' } } } })
+    expect(repairSteps({ hosts: [host] }, { spec: often })).toHaveLength(1)
+  })
+
+  it('waits for its turn: as many at once as the pool says, who waited longest first', () => {
+    const hosts = [30, 10, 20].map((ago, at) => mac(at + 1, { isIll: true }, { schedulable: { ...quarantine, at: start - ago * second } }))
+    const idsOf = (steps: readonly Step[]): readonly unknown[] => steps.map((step) => 'hostId' in step && step.hostId)
+    expect(idsOf(repairSteps({ hosts }))).toEqual([hosts[0]?.id])
+    expect(idsOf(repairSteps({ hosts }, { spec: makeSpec({ pools: { default: { repair: { reboots: 2 } } } }) }))).toEqual([
+      hosts[0]?.id,
+      hosts[2]?.id,
+    ])
+    // A restart that a person asked for counts, and so does a machine that did not come back, for an hour.
+    const other = mac(9, {})
+    const asked = makeOperation(1, other, { request: { kind: 'reboot' }, state: 'AWAITING_RECONNECT' })
+    expect(repairSteps({ hosts: [...hosts, other], operations: [asked] })).toEqual([])
+    const gone = mac(
+      8,
+      {},
+      {
+        state: 'lost',
+        repairedAt: start - 10 * minute,
+        schedulable: { ...quarantine, at: start - hour, repair: { engines: ['tart'], tries: 1 } },
+      },
+    )
+    expect(repairSteps({ hosts: [...hosts, gone] })).toEqual([])
+    expect(repairSteps({ hosts: [...hosts, { ...gone, repairedAt: start - hour }] })).toHaveLength(1)
+    expect(repairSteps({ hosts: [...hosts, { ...gone, pool: 'other' }] })).toHaveLength(1)
+  })
+
+  it('returns when its engine booted a machine since the quarantine began, and not before', () => {
+    const tried = { ...quarantine, repair: { engines: ['tart' as const], tries: 1 } }
+    const at = start + 10 * minute
+    const host = (bootedAt: number): Host => mac(1, { at, bootedAt }, { schedulable: tried, repairedAt: start + minute })
+    expect(repairSteps({ hosts: [host(start)] }, { now: at })).toEqual([])
+    expect(waitOf({ hosts: [host(start)] }, { now: at })).toMatchObject({
+      message: `mini-1 is in quarantine: ${reason}; tart has not booted since`,
+      cure: 'cidery host probe mini-1, or cidery host uncordon mini-1',
+    })
+    const back = host(start + 1)
+    expect(repairSteps({ hosts: [back] }, { now: at })).toEqual([
+      { kind: 'returnHost', hostId: back.id, hostGeneration: 1, why: 'tart booted, and needs no restart any more' },
+    ])
+    const broken = { ...back, facts: { ...makeFacts(), ...back.facts, engines: [makeEngine('tart', { ok: false })] } }
+    expect(repairSteps({ hosts: [broken] }, { now: at })).toEqual([])
+    const removed = { ...back, facts: { ...makeFacts(), ...back.facts, engines: [makeEngine('user')] } }
+    expect(repairSteps({ hosts: [removed] }, { now: at })).toEqual([])
+    expect(repairSteps({ hosts: [back] }, { now: at + 31 * second })).toEqual([])
+  })
+})
+
+describe('the checker lets a host be repaired', () => {
+  const host = mac(1, { isIll: true }, { schedulable: quarantine })
+  const well = mac(1, {}, { schedulable: quarantine })
+  const reboot: Step = { kind: 'rebootHost', hostId: host.id, hostGeneration: 1, reason: '' }
+  const back: Step = { kind: 'returnHost', hostId: host.id, hostGeneration: 1, why: '' }
+  const problems = (steps: readonly Step[], things: Things): readonly string[] =>
+    checkPlan({ steps, waiting: [], nextAt: null }, { spec, world: makeWorld(things), now: start }).map(({ problem }) => problem)
+  const job = makeJob(1, { changes: { state: 'running', attempts: 1 } })
+  const second = mac(2, { isIll: true }, { schedulable: quarantine })
+
+  it.each<[string, readonly Step[], Things, string | null]>([
+    ['where all is right', [reboot], { hosts: [host] }, null],
+    ['not when it left', [reboot], {}, 'the host is gone'],
+    ['not when it is lost', [reboot], { hosts: [{ ...host, state: 'lost' }] }, 'the host is lost'],
+    ['not under an older generation', [back], { hosts: [{ ...well, generation: 2 }] }, 'decided under generation 1, it is 2 now'],
+    ['not when it is open', [reboot], { hosts: [{ ...host, schedulable: { kind: 'open' } }] }, 'cidery does not repair the host'],
+    [
+      'not under a job',
+      [reboot],
+      { hosts: [host], jobs: [job], attempts: [makeAttempt(1, { job, host })] },
+      'a job may be alive on the host',
+    ],
+    ['not under a sandbox', [reboot], { hosts: [host], sandboxes: [makeSandbox(1, host)] }, 'a sandbox is on the host'],
+    ['not beside an operation', [reboot], { hosts: [host], operations: [makeOperation(1, host)] }, 'the host has an operation'],
+    ['not twice in an hour', [reboot], { hosts: [{ ...host, repairedAt: start - 1 }] }, 'the host was restarted lately'],
+    [
+      'not two of a pool at once',
+      [reboot, { ...reboot, hostId: second.id }],
+      { hosts: [host, second] },
+      '1 hosts of the pool are being restarted',
+    ],
+    ['not where no pool allows it', [reboot], { hosts: [{ ...host, pool: 'gone' }] }, 'the host belongs to no pool'],
+    [
+      'not for ever',
+      [reboot],
+      { hosts: [{ ...host, schedulable: { ...quarantine, repair: { engines: ['tart'], tries: 3 } } }] },
+      'the host was restarted 3 times already',
+    ],
+    ['back when it is well', [back], { hosts: [well] }, null],
+    ['not back while it is ill', [back], { hosts: [host] }, 'the host needs a restart'],
+  ])('%s', (...[, steps, things, problem]) => {
+    expect(problems(steps, things)).toEqual(problem === null ? [] : [problem])
+  })
+})
+
+/** What a restart does to a machine of the simulation. */
+type Fate = 'cured' | 'stillIll' | 'refused' | 'gone'
+
+interface Fleet {
+  readonly scene: Scene
+  readonly ill: ReadonlySet<string>
+  /** When each machine last booted a machine of its own. */
+  readonly booted: ReadonlyMap<string, number>
+}
+
+/** What the agents of the fleet did since the last turn: jobs end now and then, restarts end by their host's fate, everybody reports. */
+function turn(fleet: Fleet, fates: ReadonlyMap<string, Fate>, random: () => number): Fleet {
+  let { scene } = fleet
+  const now = scene.now + 10 * minute
+  const ill = new Set(fleet.ill)
+  const booted = new Map(fleet.booted)
+  scene = { ...scene, now }
+  for (const { attempt } of scene.world.attempts.values())
+    if (random() < 0.2) scene = endAttempt(scene, attempt, { kind: 'exited', code: 0 })
+  for (const operation of scene.world.operations.values()) {
+    if (operation.state !== 'VALIDATING') continue
+    const fate = fates.get(operation.hostId) ?? 'cured'
+    const to = fate === 'refused' ? 'ERROR' : 'EXECUTING'
+    const moved = { ...moveOperation(operation, { to, at: now, reason: '' }), ...(to === 'ERROR' ? {} : { completedAt: now - 1 }) }
+    scene = { ...scene, world: advanceWorld(scene.world, [{ of: 'operation', id: moved.id, operation: moved }], scene.spec) }
+    if (fate === 'cured') ill.delete(operation.hostId)
+    if (fate === 'cured') booted.set(operation.hostId, now)
+    if (fate === 'gone') booted.delete(operation.hostId)
+  }
+  const hosts = [...scene.world.hosts.values()].flatMap((host) => {
+    const bootedAt = booted.get(host.id)
+    if (bootedAt === undefined) return []
+    const { facts } = mac(1, { isIll: ill.has(host.id), at: now, bootedAt })
+    return [{ ...host, facts, lastSeenAt: now, state: 'up' as const }]
+  })
+  scene = { ...scene, world: advanceWorld(scene.world, changesOf({ hosts }), scene.spec) }
+  return { scene, ill, booted }
+}
+
+describe('repairs, whatever happens to machines that are restarted', () => {
+  const wishes = fc.record({
+    fates: fc.array(fc.constantFrom<Fate>('cured', 'cured', 'stillIll', 'refused', 'gone'), { minLength: 4, maxLength: 4 }),
+    ill: fc.subarray([0, 1, 2, 3], { minLength: 1 }),
+    reboots: fc.constantFrom(1, 2, 3),
+    jobs: fc.integer({ min: 0, max: 12 }),
+    seed: fc.integer(),
+  })
+
+  it(
+    'never restart a host with a job, nor one twice in an hour, nor more of a pool than it says; they end, and cured hosts return',
+    { timeout: 60_000 },
+    () => {
+      fc.assert(
+        fc.property(wishes, ({ fates, ill, reboots, jobs, seed }) => {
+          const hosts = Array.from({ length: 4 }, (_, at) => mac(at + 1, {}))
+          const fateOf = new Map(hosts.map(({ id }, at) => [id as string, fates[at] ?? 'cured']))
+          const pools = { default: { repair: { reboots }, readiness: { bootProofMaxAge: '30h' } } }
+          const wanted = makeSpec({ pools, queues: { default: { engine: 'user' } } })
+          const all = Array.from({ length: jobs }, (_, at) => makeJob(at + 1))
+          const world = advanceWorld(emptyWorld(start - hour), changesOf({ hosts, jobs: all }), wanted)
+          let state = seed
+          const random = (): number => (state = (state * 1_103_515_245 + 12_345) % 2_147_483_648) / 2_147_483_648
+          let fleet: Fleet = {
+            scene: { spec: wanted, world, jobs: new Map(all.map((job) => [job.id as string, job])), now: start, made: 0 },
+            ill: new Set(ill.flatMap((at) => hosts[at]?.id ?? [])),
+            booted: new Map(hosts.map(({ id }) => [id, start - hour])),
+          }
+          const restarted = new Map<string, number>()
+          // Long enough for three restarts of each machine that stays ill, one after the other where only one may be away.
+          for (let turns = 0; turns < 18 * 6; turns += 1) {
+            const { scene } = fleet
+            const plan = decide(scene.spec, scene.world, scene.now)
+            expect(checkPlan(plan, scene)).toEqual([])
+            for (const step of plan.steps) {
+              if (step.kind !== 'rebootHost') continue
+              expect([...scene.world.attempts.values()].filter(({ attempt }) => attempt.hostId === step.hostId)).toEqual([])
+              expect(scene.now - (restarted.get(step.hostId) ?? 0)).toBeGreaterThanOrEqual(hour)
+              restarted.set(step.hostId, scene.now)
+            }
+            const next = carryOut(scene, plan)
+            const away = [...next.world.operations.values()].filter(({ request }) => request.kind === 'reboot')
+            expect(away.length).toBeLessThanOrEqual(reboots)
+            fleet = turn({ ...fleet, scene: next }, fateOf, random)
+          }
+          for (const host of fleet.scene.world.hosts.values()) {
+            const isCured = !ill.some((at) => hosts[at]?.id === host.id) || fateOf.get(host.id) === 'cured'
+            expect([host.name, host.schedulable.kind]).toEqual([host.name, isCured ? 'open' : 'quarantined'])
+            if (host.schedulable.kind === 'quarantined') expect(host.schedulable.repair?.tries).toBeLessThanOrEqual(mostReboots)
+          }
+        }),
+        { numRuns: effort(8, 2) },
+      )
+    },
+  )
+})
