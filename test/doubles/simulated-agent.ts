@@ -41,6 +41,8 @@ export interface SimulatedAgentOptions {
   readonly pollMs?: number
   /** Has every sandbox that is wanted, running at once; default: it takes no notice of them. */
   readonly keepsSandboxes?: boolean
+  /** What it sees otherwise than a plain host does. */
+  readonly facts?: () => Partial<HostFacts>
 }
 
 /** A simple agent that speaks `sync` and pretends to run things. One parked poll at a time, short syncs beside it for news. */
@@ -50,6 +52,8 @@ export interface SimulatedAgent {
   kill(): void
   /** One sync now. */
   syncNow(): Promise<SyncResponse>
+  /** One sync now, with what it sees. */
+  tell(): Promise<SyncResponse>
   readonly attempts: ReadonlyMap<string, AttemptReport>
   readonly answers: readonly SyncResponse[]
   readonly errors: readonly unknown[]
@@ -122,7 +126,7 @@ export function simulatedAgent(options: SimulatedAgentOptions): SimulatedAgent {
   let stop = new AbortController()
 
   function request(waitMs: number): SyncRequest {
-    const facts = wantFacts ? simulatedFacts(clock.now(), { hostname: options.name, slots: options.slots ?? 4 }) : null
+    const facts = wantFacts ? look() : null
     return {
       protocol: syncProtocol,
       agentVersion: '0',
@@ -140,6 +144,11 @@ export function simulatedAgent(options: SimulatedAgentOptions): SimulatedAgent {
         .map(({ report }) => ({ ...report })),
       sandboxes: [...sandboxes.values()],
     }
+  }
+
+  function look(): HostFacts {
+    const plain = simulatedFacts(clock.now(), { hostname: options.name, slots: options.slots ?? 4 })
+    return { ...plain, ...options.facts?.() }
   }
 
   function acknowledge(acknowledged: SyncResponse['acknowledged']): void {
@@ -308,6 +317,10 @@ export function simulatedAgent(options: SimulatedAgentOptions): SimulatedAgent {
       held.clear()
     },
     syncNow: () => exchange(0),
+    tell() {
+      wantFacts = true
+      return exchange(0)
+    },
     get attempts() {
       return new Map([...held].map(([id, { report }]) => [id, report]))
     },
