@@ -59,8 +59,9 @@ export function sharedStore(store: MigratableStore): {
         return never()
       }
       if (left === 0 && how === 'frozen') thawed = Promise.withResolvers<void>()
-      await thawed?.promise
+      // Looked at now: while this use is under way, others are counted.
       const dies = left === 0 && how === 'killed after'
+      await thawed?.promise
       const value = await work().catch((error: unknown) => {
         if (alive) throw error
         return never<T>()
