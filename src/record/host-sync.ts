@@ -5,7 +5,6 @@ import { recordAttemptReport } from './attempts.ts'
 import type { Author, Recorder, RecordTx } from './commit.ts'
 import { findHostRow, recordHostReport } from './hosts.ts'
 import { recordOperationReport } from './operations.ts'
-import { hostOf } from './rows.ts'
 import { recordSandboxReports } from './sandboxes.ts'
 
 /** What one sync brought, put into the controller's time. */
@@ -39,6 +38,21 @@ export async function recordReport(recorder: Recorder, author: Author, report: H
 async function storeReport(tx: RecordTx, report: HostReport): Promise<StoredReport | null> {
   const row = await findHostRow(tx.db, report.hostId)
   if (row === undefined || row.state === 'retired') return null
+  const { attempts, unwanted } = await storeAttempts(tx, report)
+  const operations: SyncResponse['acknowledged']['operations'][number][] = []
+  for (const operation of report.operations) operations.push(await recordOperationReport(tx, report.hostId, operation))
+  await recordSandboxReports(tx, report.hostId, { reports: report.sandboxes, held: report.facts?.sandboxes ?? null })
+  // Only what came of attempts and operations can have changed the host meanwhile.
+  const isAsRead = report.attempts.length === 0 && report.operations.length === 0
+  const fresh = isAsRead ? row : await findHostRow(tx.db, report.hostId)
+  const host = await recordHostReport(tx, fresh ?? row, report)
+  return { host, acknowledged: { attempts, operations }, unwanted }
+}
+
+async function storeAttempts(
+  tx: RecordTx,
+  report: HostReport,
+): Promise<{ readonly attempts: SyncResponse['acknowledged']['attempts']; readonly unwanted: readonly string[] }> {
   const attempts: SyncResponse['acknowledged']['attempts'][number][] = []
   const unwanted: string[] = []
   for (const attempt of report.attempts) {
@@ -49,10 +63,5 @@ async function storeReport(tx: RecordTx, report: HostReport): Promise<StoredRepo
     // Told once: it is part of what the host should look like from now on.
     if (!report.knownUnwanted.has(attempt.id)) tx.desire(report.hostId)
   }
-  const operations: SyncResponse['acknowledged']['operations'][number][] = []
-  for (const operation of report.operations) operations.push(await recordOperationReport(tx, report.hostId, operation))
-  await recordSandboxReports(tx, report.hostId, { reports: report.sandboxes, held: report.facts?.sandboxes ?? null })
-  const fresh = await findHostRow(tx.db, report.hostId)
-  const host = await recordHostReport(tx, hostOf(fresh ?? row), report)
-  return { host, acknowledged: { attempts, operations }, unwanted }
+  return { attempts, unwanted }
 }

@@ -7,7 +7,7 @@ import type { Reader, Tables, Writer } from '../ports/store.ts'
 import { chunks } from './chunks.ts'
 import type { RecordTx } from './commit.ts'
 import { pageOfRows, readCursor, type Page, type PageRequest } from './pages.ts'
-import { hostDoc, hostOf, type HostRow } from './rows.ts'
+import { hostOf, type HostRow } from './rows.ts'
 import { forgetSandboxesOf } from './sandboxes.ts'
 
 export async function findHostRow(db: Reader, id: string): Promise<HostRow | undefined> {
@@ -104,7 +104,8 @@ function mergeDoc(
   extra: Readonly<Record<string, unknown>> = {},
 ): string {
   const before = row === undefined ? {} : (JSON.parse(row.doc) as Record<string, unknown>)
-  return JSON.stringify({ ...before, ...(JSON.parse(hostDoc(host)) as Record<string, unknown>), ...extra })
+  const { labels, schedulable, facts, failureStreak } = host
+  return JSON.stringify({ ...before, labels, schedulable, facts, failureStreak, ...extra })
 }
 
 /** Moves a host to another state; a move that the table does not have is a bug and throws. */
@@ -227,9 +228,10 @@ export async function quarantineHost(
 /** Facts and boot of a host that just reported; brings it up when it was lost or new. */
 export async function recordHostReport(
   tx: RecordTx,
-  host: Host,
+  seen: HostRow,
   report: { readonly bootId: string; readonly facts: HostFacts | null },
 ): Promise<Host> {
+  const host = hostOf(seen)
   let now = host
   if (host.state !== 'up') {
     now = await moveHost(tx, host, 'up')
@@ -242,7 +244,7 @@ export async function recordHostReport(
     tx.desire(host.id)
   }
   const after: Host = { ...now, bootId: report.bootId, facts: report.facts ?? now.facts, lastSeenAt: tx.now }
-  const row = await findHostRow(tx.db, host.id)
+  const row = now === host ? seen : await findHostRow(tx.db, host.id)
   await tx.db
     .updateTable('hosts')
     .set({ boot_id: after.bootId, last_seen_at: tx.now, doc: mergeDoc(row, after) })

@@ -19,6 +19,7 @@ import { appendBytes, uploadRoutes } from './uploads.ts'
 
 export interface SyncCaller {
   readonly hostId: string
+  readonly hostName: string
   readonly origin: string
   /** Aborted when the agent went away. */
   readonly signal: AbortSignal
@@ -59,7 +60,17 @@ export function agentRoutes(services: AgentServices): readonly Route[] {
       bodyLimit: syncBytes,
       response: 'raw',
       handler: async (context, { body }) => {
-        const answer = await services.sync.handle({ hostId: context.principal.id, origin: context.origin, signal: context.signal }, body)
+        const { principal, origin } = context
+        const caller: SyncCaller = {
+          hostId: principal.id,
+          hostName: principal.name,
+          origin,
+          // Made only for a poll that is parked.
+          get signal() {
+            return context.signal
+          },
+        }
+        const answer = await services.sync.handle(caller, body)
         await context.reply.type('application/json; charset=utf-8').send(JSON.stringify(answer))
       },
     }),

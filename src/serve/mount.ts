@@ -194,7 +194,10 @@ function contextOf(
 
 function goneSignal(reply: FastifyReply): AbortSignal {
   const gone = new AbortController()
-  const leave = (): void => gone.abort(new CideryError('UNAVAILABLE', 'the caller went away'))
+  function leave(): void {
+    // The end of every answer closes it too; then nobody went away, and an error with its stack is dear.
+    if (!reply.raw.writableFinished) gone.abort(new CideryError('UNAVAILABLE', 'the caller went away'))
+  }
   if (reply.raw.destroyed) leave()
   else reply.raw.once('close', leave)
   return gone.signal

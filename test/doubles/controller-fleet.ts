@@ -90,6 +90,7 @@ export async function startFleet(options: FleetOptions = {}): Promise<Fleet> {
   const ids = seededIds(seededRandom((options.seed ?? 1) + Math.floor(time.elapsed())), clock)
   const spec = Spec.parse({ version: 1, ...options.spec })
   const faults: string[] = []
+  const names = new Map<HostId, string>()
   const decider = createInlineDecider(decisionRules((fault) => void faults.push(fault.problem)))
   const core = await createControllerCore(
     { store, blobs, decider, clock, timers, ids, log, signer, parseSpec: () => spec },
@@ -109,7 +110,10 @@ export async function startFleet(options: FleetOptions = {}): Promise<Fleet> {
       // What travels is JSON: nothing is shared with the controller.
       sync: async (request, signal) =>
         structuredClone(
-          await reached().sync.handle({ hostId, origin: '127.0.0.1', signal }, JSON.parse(JSON.stringify(request)) as typeof request),
+          await reached().sync.handle(
+            { hostId, hostName: names.get(hostId) ?? hostId, origin: '127.0.0.1', signal },
+            JSON.parse(JSON.stringify(request)) as typeof request,
+          ),
         ),
       async appendLog(attemptId, offset, bytes) {
         reached()
@@ -126,6 +130,7 @@ export async function startFleet(options: FleetOptions = {}): Promise<Fleet> {
 
   async function enrol(name: string): Promise<HostId> {
     const id = ids.next('host')
+    names.set(id, name)
     await store.write((db) =>
       db
         .insertInto('hosts')
@@ -179,6 +184,7 @@ export async function startFleet(options: FleetOptions = {}): Promise<Fleet> {
         db.selectFrom('hosts').select('id').where('name', '=', name).orderBy('id').executeTakeFirst(),
       )
       const hostId = (known?.id as HostId | undefined) ?? (await enrol(name))
+      names.set(hostId, name)
       const agent = simulatedAgent({ clock, timers, name, link: link(hostId), ...agentOptions })
       agent.start()
       return agent

@@ -6,9 +6,15 @@ import { createSystemTimers } from './system-timers.ts'
 /** A machine whose sources move as a test says. */
 function machine() {
   const at = { wall: 1_790_000_000_000.7, monotonic: 5000, uptime: 8000 }
+  let reads = 0
+  function uptime(): number {
+    reads += 1
+    return Math.floor(at.uptime / 10) * 10
+  }
   return {
     at,
-    clock: createSystemClock({ wall: () => at.wall, monotonic: () => at.monotonic, uptime: () => Math.floor(at.uptime / 10) * 10 }),
+    uptimeReads: () => reads,
+    clock: createSystemClock({ wall: () => at.wall, monotonic: () => at.monotonic, uptime }),
     awake(ms: number) {
       at.wall += ms
       at.monotonic += ms
@@ -48,6 +54,34 @@ describe('the system clock', () => {
       expect(clock.steady()).toBe(1000)
     }
     expect(clock.now()).toBe(Math.floor(at.wall))
+  })
+
+  it('asks for the uptime when the wall clock jumped and once a second, not at each call', () => {
+    const { clock, awake, asleep, at, uptimeReads } = machine()
+    const before = uptimeReads()
+    for (let i = 0; i < 900; i += 1) {
+      awake(1)
+      clock.steady()
+    }
+    expect(uptimeReads()).toBe(before)
+    awake(100)
+    clock.steady()
+    expect(uptimeReads()).toBe(before + 1)
+    asleep(150)
+    expect(clock.steady()).toBeGreaterThan(1120)
+    at.wall -= 5000
+    clock.steady()
+    expect(uptimeReads()).toBe(before + 3)
+  })
+
+  it('counts sleep within a second though the wall clock was set back by as much meanwhile', () => {
+    const { clock, at, awake, asleep } = machine()
+    awake(10)
+    clock.steady()
+    asleep(60_000)
+    at.wall -= 60_000
+    awake(1000)
+    expect(clock.steady()).toBeGreaterThan(60_980)
   })
 
   it('never goes back, however coarse its sources are', () => {

@@ -15,23 +15,40 @@ const systemSources: ClockSources = { wall: () => Date.now(), monotonic: () => p
 
 /** The two sources differ by rounding (10 ms) and by the moment between reading them; more than this is sleep. */
 const tolerance = 100
+/** Sleep moves the wall clock against the monotonic one by its whole length: a difference above this is looked into. */
+const jump = 20
+/** Looked into at least so often, whatever the wall clock says: somebody may have set it back by as much as the machine slept. */
+const longestTrust = 1000
 
 /**
  * The clock of the machine. `steady` is the monotonic clock plus all time slept: Node has no call for CLOCK_BOOTTIME, but the uptime of
  * the system (Linux: CLOCK_BOOTTIME; macOS: since kern.boottime) counts sleep and not changes of the wall clock. What it is ahead of
- * the monotonic clock was slept. 6 µs per call.
+ * the monotonic clock was slept. The uptime takes 6 µs (Linux: a file is read), and a request asks for the time ten times: it is read only when
+ * the wall clock jumped, and once a second. 0.1 µs per call otherwise.
  */
 export function createSystemClock(sources: ClockSources = systemSources): Clock {
   const monotonicStart = sources.monotonic()
   const uptimeStart = sources.uptime()
   let slept = 0
   let last = 0
+  let looked = { wall: sources.wall(), awake: 0 }
+
+  /** Whether the machine may have slept since the uptime was last read. */
+  function mayHaveSlept(awake: Milliseconds, wall: Milliseconds): boolean {
+    const passed = awake - looked.awake
+    return passed >= longestTrust || Math.abs(wall - looked.wall - passed) > jump
+  }
+
   return {
     now: () => Math.floor(sources.wall()),
     steady() {
       const awake = sources.monotonic() - monotonicStart
-      const ahead = sources.uptime() - uptimeStart - awake
-      if (ahead > slept + tolerance) slept = ahead
+      const wall = sources.wall()
+      if (mayHaveSlept(awake, wall)) {
+        looked = { wall, awake }
+        const ahead = sources.uptime() - uptimeStart - awake
+        if (ahead > slept + tolerance) slept = ahead
+      }
       last = Math.max(last, awake + slept)
       return last
     },

@@ -137,12 +137,11 @@ export function createSyncHandler(options: SyncHandlerOptions): SyncHandler {
 
   /** Stores what is new; null when nothing is. */
   async function store(caller: SyncCaller, request: SyncRequest, session: Session): Promise<StoredReport | null> {
-    const row = await recorder.read((db) => findHostRow(db, caller.hostId))
-    if (row === undefined || row.state === 'retired') throw retired()
-    if (!bringsNews(request) && row.state === 'up' && row.boot_id === request.bootId) return null
+    // With news the host is read where the news is stored; reading it before as well would cost as much as the write.
+    if (!bringsNews(request) && (await isAsReported(caller.hostId, request.bootId))) return null
     const stored = await recordReport(
       recorder,
-      { actor: `host:${row.name}`, origin: caller.origin },
+      { actor: `host:${caller.hostName}`, origin: caller.origin },
       {
         hostId: caller.hostId,
         bootId: request.bootId,
@@ -156,6 +155,12 @@ export function createSyncHandler(options: SyncHandlerOptions): SyncHandler {
     )
     if (stored === null) throw retired()
     return stored
+  }
+
+  async function isAsReported(hostId: string, bootId: string): Promise<boolean> {
+    const row = await recorder.read((db) => findHostRow(db, hostId))
+    if (row === undefined || row.state === 'retired') throw retired()
+    return row.state === 'up' && row.boot_id === bootId
   }
 
   /** What the host should look like, read in one snapshot with the generation that it goes by. */

@@ -10,10 +10,10 @@ export async function beginSqliteBatch(connection: SqliteConnection, surface: Su
   const changesBefore = connection.totalChanges()
 
   async function run(work: Work): Promise<WorkOutcome> {
-    connection.exec('savepoint work')
+    connection.step('savepoint work')
     try {
       const value = await surface.run(work, limit)
-      connection.exec('release work')
+      connection.step('release work')
       return { ok: true, value }
     } catch (error) {
       // A full disk or a failing one makes SQLite roll back everything by itself.

@@ -32,10 +32,10 @@ export class SqliteReaders implements ReadSource {
   async read<T>(work: (db: Reader) => Promise<T>): Promise<T> {
     const reader = await this.#acquire()
     try {
-      reader.connection.exec('begin')
+      reader.connection.step('begin')
       return await reader.surface.run(work, this.#options.limit)
     } finally {
-      if (reader.connection.inTransaction) reader.connection.exec('rollback')
+      if (reader.connection.inTransaction) reader.connection.step('rollback')
       this.#release(reader)
     }
   }
