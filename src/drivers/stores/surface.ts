@@ -26,9 +26,11 @@ export interface WorkLimit {
   readonly ms: Milliseconds
 }
 
-/** What one piece of work may still do; `refusal` is what its next statement gets. */
+/** What one piece of work may still do. */
 interface Pass {
+  /** What its next statement gets. */
   refusal: Error | undefined
+  over: boolean
 }
 
 /**
@@ -48,16 +50,14 @@ export class Surface {
 
   /** Runs `work`; rejects with its error, with that of a failed statement it swallowed, or with UNAVAILABLE when its time is over. */
   async run<T>(work: (tx: Writer) => Promise<T>, limit: WorkLimit): Promise<T> {
-    const pass: Pass = { refusal: undefined }
+    const pass: Pass = { refusal: undefined, over: false }
     this.#pass = pass
     try {
       const value = await this.#withinLimit(work, limit, pass)
       if (pass.refusal !== undefined) throw pass.refusal
       return value
     } finally {
-      pass.refusal ??= new CideryError('INTERNAL', 'a statement was sent after its transaction had ended', {
-        hint: 'await every query inside the closure that was given to the store',
-      })
+      pass.over = true
     }
   }
 
@@ -76,11 +76,12 @@ export class Surface {
   }
 
   #connect(): DatabaseConnection {
-    const pass = this.#pass ?? { refusal: new CideryError('INTERNAL', 'a query was made outside of read and write') }
+    const pass = this.#pass ?? { refusal: new CideryError('INTERNAL', 'a query was made outside of read and write'), over: true }
     const execute = this.#execute
     return {
       async executeQuery<R>(query: CompiledQuery): Promise<QueryResult<R>> {
         if (pass.refusal !== undefined) throw pass.refusal
+        if (pass.over) throw statementTooLate()
         try {
           return (await execute(query.sql, query.parameters)) as QueryResult<R>
         } catch (error) {
@@ -94,6 +95,13 @@ export class Surface {
       },
     }
   }
+}
+
+/** Made only when it is needed: its stack would be a third of what an empty transaction costs. */
+function statementTooLate(): CideryError {
+  return new CideryError('INTERNAL', 'a statement was sent after its transaction had ended', {
+    hint: 'await every query inside the closure that was given to the store',
+  })
 }
 
 /** SQLite's own adapter lets one transaction at a time hold the driver for ever; passes do that job here, with a time limit. */
