@@ -26,6 +26,7 @@ const QemuEngine = z.strictObject({
   prefix: z.string().optional(),
   netRange: z.string().optional(),
   resolvers: z.array(z.string()).optional(),
+  savedStates: z.int().min(0).max(1000).optional(),
   bootSeconds: z.int().positive().max(3600).optional(),
 })
 
