@@ -1,28 +1,57 @@
-import { useCallback, useEffect, useRef, useState } from 'react'
+import { useCallback, useEffect, useRef, useState, useSyncExternalStore } from 'react'
+import type { SealedEvent } from '../../../src/model/api.ts'
 import { ApiError, call } from './client.ts'
 
-/** Subscribers that want to look again when something happened in the fleet. */
-const listeners = new Set<() => void>()
-let source: EventSource | null = null
+/** What an event tells the page: what to look at again. */
+export type Hint = Pick<SealedEvent, 'kind' | 'subject' | 'data'>
+export type StreamState = 'connecting' | 'live' | 'cut'
 
-function tell(): void {
-  for (const listener of listeners) listener()
-}
+const listeners = new Set<(hint: Hint) => void>()
+const watchers = new Set<() => void>()
+let source: EventSource | null = null
+let streamState: StreamState = 'connecting'
 
 /**
- * Opens the one event stream of the page. An event only says "look now": what is shown always comes from a fresh GET, so a lost
- * event costs at most one polling interval.
+ * Calls back for each event of the fleet, over the one stream of the page. An event only says "look now": what is shown always comes from a fresh GET,
+ * so a lost event costs at most one polling interval. Returns how to stop.
  */
+export function onHint(listener: (hint: Hint) => void): () => void {
+  listeners.add(listener)
+  openStream()
+  return () => {
+    listeners.delete(listener)
+    if (listeners.size > 0) return
+    source?.close()
+    source = null
+    enter('connecting')
+  }
+}
+
 function openStream(): void {
   if (source !== null) return
   source = new EventSource('/api/v1/events')
-  source.addEventListener('message', tell)
-  source.addEventListener('event', tell)
+  source.addEventListener('open', () => enter('live'))
+  source.addEventListener('error', () => enter('cut'))
+  source.addEventListener('message', (message: MessageEvent<string>) => {
+    const hint = JSON.parse(message.data) as Hint
+    for (const listener of listeners) listener(hint)
+  })
 }
 
-function closeStream(): void {
-  source?.close()
-  source = null
+function enter(state: StreamState): void {
+  streamState = state
+  for (const watcher of watchers) watcher()
+}
+
+/** Whether the stream of events is up. */
+export function useStreamState(): StreamState {
+  return useSyncExternalStore(
+    (watcher) => {
+      watchers.add(watcher)
+      return () => watchers.delete(watcher)
+    },
+    () => streamState,
+  )
 }
 
 export interface Live<T> {
@@ -33,11 +62,17 @@ export interface Live<T> {
   readonly reload: () => void
 }
 
-const pollMs = 10_000
-const coalesceMs = 150
+export interface LiveOptions {
+  /** Events that are worth a look; default: all. */
+  readonly about?: (hint: Hint) => boolean
+  /** Milliseconds in which events are gathered before one look. */
+  readonly gatherMs?: number
+}
 
-/** Fetches a path now, after each event (coalesced), and every ten seconds; keeps the last good answer while a fetch fails. */
-export function useLive<T>(path: string | null): Live<T> {
+const pollMs = 10_000
+
+/** Fetches a path now, after each event that it is about (gathered), and every ten seconds; keeps the last good answer while a fetch fails. */
+export function useLive<T>(path: string | null, { about, gatherMs = 150 }: LiveOptions = {}): Live<T> {
   const [state, setState] = useState<{ path: string | null; data: T | null; error: ApiError | null; at: number | null }>({
     path,
     data: null,
@@ -45,6 +80,10 @@ export function useLive<T>(path: string | null): Live<T> {
     at: null,
   })
   const wake = useRef<() => void>(() => {})
+  const isAbout = useRef(about)
+  useEffect(() => {
+    isAbout.current = about
+  })
   useEffect(() => {
     if (path === null) return
     const abort = new AbortController()
@@ -62,46 +101,41 @@ export function useLive<T>(path: string | null): Live<T> {
         setState({ path, data, error: null, at: Date.now() })
       } catch (error) {
         if (abort.signal.aborted) return
-        const shown = error instanceof ApiError ? error : new ApiError(0, { detail: 'the controller does not answer' })
+        const shown = shownError(error)
         setState((before) => (before.path === path ? { ...before, error: shown } : { path, data: null, error: shown, at: null }))
       } finally {
         busy = false
       }
       if (again && !abort.signal.aborted) {
         again = false
-        void look()
+        soon()
       }
     }
     const soon = (): void => {
       timer ??= setTimeout(() => {
         timer = undefined
         void look()
-      }, coalesceMs)
+      }, gatherMs)
     }
     wake.current = soon
-    listeners.add(soon)
-    openStream()
+    const stop = onHint((hint) => {
+      if (isAbout.current?.(hint) !== false) soon()
+    })
     void look()
     const poll = setInterval(soon, pollMs)
     return () => {
       abort.abort()
-      listeners.delete(soon)
-      if (listeners.size === 0) closeStream()
+      stop()
       clearInterval(poll)
       clearTimeout(timer)
     }
-  }, [path])
+  }, [path, gatherMs])
   const reload = useCallback(() => wake.current(), [])
   const current = state.path === path
   return { data: current ? state.data : null, error: current ? state.error : null, at: current ? state.at : null, reload }
 }
 
-/** The time, ticking: for ages that are shown. */
-export function useNow(everyMs = 1000): number {
-  const [now, setNow] = useState(() => Date.now())
-  useEffect(() => {
-    const timer = setInterval(() => setNow(Date.now()), everyMs)
-    return () => clearInterval(timer)
-  }, [everyMs])
-  return now
+/** Any failure of a call as an error that can be shown. */
+export function shownError(error: unknown): ApiError {
+  return error instanceof ApiError ? error : new ApiError(0, { detail: 'the controller does not answer' })
 }

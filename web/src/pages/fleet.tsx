@@ -1,152 +1,184 @@
-import type { HostView, JobView, QueueView } from '../../../src/model/api.ts'
-import { useLive, useNow } from '../api/live.ts'
-import { HostBadge, JobBadge } from '../parts/badge.tsx'
-import { ago } from '../parts/format.ts'
-import { Loaded } from '../parts/notice.tsx'
-import { Link, PageHeading } from '../parts/router.tsx'
-import { WaitingList } from '../parts/waiting.tsx'
+import { useDeferredValue, useEffect, useMemo, useRef } from 'react'
+import type { QueueView } from '../../../src/model/api.ts'
+import { useFleet, type FleetState } from '../api/fleet.ts'
+import { useLive } from '../api/live.ts'
+import { DenseMap } from '../fleet/dense-map.tsx'
+import { HostTable } from '../fleet/host-table.tsx'
+import { filterOf, lookOfHost, looks, summarise, type FleetFilter, type FleetSummary } from '../fleet/looks.ts'
+import { Tiles } from '../fleet/tiles.tsx'
+import { Trouble } from '../fleet/trouble.tsx'
+import { announce } from '../parts/announcer.tsx'
+import { Capacity } from '../parts/capacity.tsx'
+import { Failure, Stale } from '../parts/notice.tsx'
+import { Link, PageHeading, useLocation } from '../parts/router.tsx'
 
-interface Page<T> {
-  readonly items: readonly T[]
-  readonly nextCursor: string | null
-}
+/** Above this many hosts a tile each is too much to look at. */
+const tilesAtMost = 50
 
+/** The whole fleet at a glance; filters and view are in the URL. */
 export function FleetPage() {
-  const now = useNow()
-  const hosts = useLive<Page<HostView>>('/hosts?limit=500')
-  const queues = useLive<Page<QueueView>>('/queues')
-  const jobs = useLive<Page<JobView>>('/jobs?limit=20')
+  const fleet = useFleet()
+  const { search, replace } = useLocation()
+  const key = search.toString()
+  const filter = useMemo(() => filterOf(new URLSearchParams(key)), [key])
+  const summary = useMemo(() => summarise(fleet.hosts, filter), [fleet.hosts, filter])
+  const isTable = search.get('view') === 'table'
+  const hrefWith = (changes: Readonly<Record<string, string | null>>): string => {
+    const next = new URLSearchParams(search)
+    for (const [name, value] of Object.entries({ page: null, ...changes })) {
+      if (value === null || value === '') next.delete(name)
+      else next.set(name, value)
+    }
+    return next.size === 0 ? '/' : `/?${next.toString()}`
+  }
+  useAnnouncedTrouble(fleet, summary)
   return (
     <>
       <PageHeading title="Fleet">Fleet</PageHeading>
-      <section aria-labelledby="hosts">
-        <h2 id="hosts">Hosts</h2>
-        <Loaded live={hosts} now={now}>
-          {({ items }) =>
-            items.length === 0 ? (
-              <p>
-                No host yet. <code>cidery host add</code> prints the line that joins one.
-              </p>
-            ) : (
-              <HostTable hosts={items} now={now} />
-            )
-          }
-        </Loaded>
-      </section>
-      <section aria-labelledby="queues">
-        <h2 id="queues">Queues</h2>
-        <Loaded live={queues} now={now}>
-          {({ items }) => (
-            <div className="cards">
-              {items.map((queue) => (
-                <QueueCard key={queue.name} queue={queue} now={now} />
-              ))}
-            </div>
+      <Figures fleet={fleet} summary={summary} />
+      <div className="filters">
+        <nav aria-label="Hosts by state" className="legend">
+          {looks.map((look) => (
+            <LookChip key={look} look={look} count={summary.counts[look]} filter={filter} hrefWith={hrefWith} />
+          ))}
+        </nav>
+        <label className="field">
+          <span className="unseen">Filter by name</span>
+          <input
+            type="search"
+            placeholder="Filter by name"
+            data-key="/"
+            defaultValue={filter.text}
+            onChange={(event) => replace(hrefWith({ q: event.target.value }))}
+          />
+        </label>
+        <label className="field">
+          Pool{' '}
+          <select value={filter.pool ?? ''} onChange={(event) => replace(hrefWith({ pool: event.target.value }))}>
+            <option value="">all</option>
+            {summary.pools.map((pool) => (
+              <option key={pool}>{pool}</option>
+            ))}
+          </select>
+        </label>
+        <nav aria-label="View" className="switch">
+          <Link href={hrefWith({ view: null })} aria-current={isTable ? undefined : 'true'}>
+            Map
+          </Link>
+          <Link href={hrefWith({ view: 'table' })} aria-current={isTable ? 'true' : undefined}>
+            Table
+          </Link>
+        </nav>
+      </div>
+      {fleet.error === null ? null : fleet.hosts.length === 0 ? (
+        <Failure error={fleet.error} />
+      ) : (
+        <Stale error={fleet.error} at={fleet.at} />
+      )}
+      {filter.look === null ? <Trouble troubled={summary.troubled} hrefOf={(look) => hrefWith({ state: look })} /> : null}
+      <section aria-labelledby="hosts" className="panel">
+        <h2 id="hosts" className="unseen">
+          Hosts
+        </h2>
+        <Hosts fleet={fleet} summary={summary}>
+          {isTable ? (
+            <HostTable groups={summary.groups} page={Number(search.get('page') ?? 1)} hrefOf={(page) => hrefWith({ page: String(page) })} />
+          ) : fleet.hosts.length > tilesAtMost ? (
+            <DenseMap groups={summary.groups} />
+          ) : (
+            <Tiles groups={summary.groups} />
           )}
-        </Loaded>
-      </section>
-      <section aria-labelledby="jobs">
-        <h2 id="jobs">Newest jobs</h2>
-        <Loaded live={jobs} now={now}>
-          {({ items }) => <JobTable jobs={items} now={now} />}
-        </Loaded>
-        <p>
-          <Link href="/jobs">All jobs</Link>
-        </p>
+        </Hosts>
       </section>
     </>
   )
 }
 
-function HostTable({ hosts, now }: { readonly hosts: readonly HostView[]; readonly now: number }) {
-  return (
-    <section className="scroll" tabIndex={0} aria-label="Table of hosts">
-      <table>
-        <thead>
-          <tr>
-            <th scope="col">Host</th>
-            <th scope="col">State</th>
-            <th scope="col">Pool</th>
-            <th scope="col">Jobs</th>
-            <th scope="col">Slots</th>
-            <th scope="col">Seen</th>
-          </tr>
-        </thead>
-        <tbody>
-          {hosts.map((host) => (
-            <tr key={host.id}>
-              <th scope="row">
-                <Link href={`/hosts/${host.name}`}>{host.name}</Link>
-              </th>
-              <td>
-                <HostBadge host={host} />
-              </td>
-              <td>{host.pool}</td>
-              <td>{host.runningJobs.length}</td>
-              <td>
-                {Object.entries(host.slots)
-                  .map(([engine, slot]) => `${engine} ${slot.used}/${slot.total}`)
-                  .join(', ')}
-              </td>
-              <td>{ago(host.lastSeenAt, now)}</td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </section>
-  )
+interface HostsProps {
+  readonly fleet: FleetState
+  readonly summary: FleetSummary
+  readonly children: React.ReactNode
 }
 
-function QueueCard({ queue, now }: { readonly queue: QueueView; readonly now: number }) {
-  return (
-    <article className="card">
-      <h3>{queue.name}</h3>
-      <p>
-        <b>{queue.queued}</b> queued · <b>{queue.running}</b> running
-        {queue.oldestQueuedAt === null ? null : <span className="quiet"> · oldest {ago(queue.oldestQueuedAt, now)}</span>}
-      </p>
-      <WaitingList waiting={queue.waiting} now={now} />
-    </article>
-  )
-}
-
-export function JobTable({ jobs, now }: { readonly jobs: readonly JobView[]; readonly now: number }) {
-  if (jobs.length === 0)
+function Hosts({ fleet, summary, children }: HostsProps) {
+  if (fleet.at === null) return <p className="quiet">Loading…</p>
+  if (fleet.complete && fleet.hosts.length === 0)
     return (
       <p>
-        No job yet. Try <code>cidery run -- uname -a</code>
+        No host yet. <code>cidery host add</code> prints the line that joins one.
       </p>
     )
+  return summary.shown === 0 ? <p className="quiet">No host is like that.</p> : children
+}
+
+interface LookChipProps {
+  readonly look: (typeof looks)[number]
+  readonly count: number
+  readonly filter: FleetFilter
+  readonly hrefWith: (changes: Readonly<Record<string, string | null>>) => string
+}
+
+/** The map's legend, its counts and its filter in one. */
+function LookChip({ look, count, filter, hrefWith }: LookChipProps) {
+  const isOn = filter.look === look
+  if (count === 0 && !isOn) return null
+  const { glyph, tone, word } = lookOfHost[look]
   return (
-    <section className="scroll" tabIndex={0} aria-label="Table of jobs">
-      <table>
-        <thead>
-          <tr>
-            <th scope="col">Job</th>
-            <th scope="col">State</th>
-            <th scope="col">Queue</th>
-            <th scope="col">Host</th>
-            <th scope="col">Submitted</th>
-            <th scope="col">By</th>
-          </tr>
-        </thead>
-        <tbody>
-          {jobs.map((job) => (
-            <tr key={job.id}>
-              <th scope="row">
-                <Link href={`/jobs/${job.id}`}>{job.name}</Link>
-              </th>
-              <td>
-                <JobBadge job={job} />
-              </td>
-              <td>{job.queue}</td>
-              <td>{job.attempts.at(-1)?.hostName ?? '—'}</td>
-              <td>{ago(job.submittedAt, now)}</td>
-              <td>{job.submittedBy}</td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </section>
+    <Link href={hrefWith({ state: isOn ? null : look })} className={`chip ${tone}`} aria-current={isOn ? 'true' : undefined}>
+      <span aria-hidden="true">{glyph}</span> {word} <b>{count.toLocaleString('en-US')}</b>
+    </Link>
   )
+}
+
+function Figures({ fleet, summary }: { readonly fleet: FleetState; readonly summary: FleetSummary }) {
+  const queues = useLive<{ readonly items: readonly QueueView[] }>('/queues', {
+    about: ({ kind }) => kind.startsWith('job.'),
+    gatherMs: 1000,
+  })
+  const items = queues.data?.items ?? []
+  const sum = (pick: (queue: QueueView) => number): string => items.reduce((all, queue) => all + pick(queue), 0).toLocaleString('en-US')
+  const reasons = items.reduce((all, queue) => all + queue.waiting.length, 0)
+  return (
+    <dl className="figures">
+      <div>
+        <dt>Hosts</dt>
+        <dd>
+          {fleet.hosts.length.toLocaleString('en-US')}
+          {fleet.complete ? '' : '…'}
+        </dd>
+      </div>
+      <div>
+        <dt>Slots</dt>
+        <dd>
+          <Capacity used={summary.used} total={summary.total} unit="used" />
+        </dd>
+      </div>
+      <div>
+        <dt>Running jobs</dt>
+        <dd>{sum(({ running }) => running)}</dd>
+      </div>
+      <div>
+        <dt>Queued jobs</dt>
+        <dd>
+          {sum(({ queued }) => queued)}
+          {reasons === 0 ? null : (
+            <Link href="/queues" className="more">
+              {reasons === 1 ? '1 reason' : `${reasons} reasons`}
+            </Link>
+          )}
+        </dd>
+      </div>
+    </dl>
+  )
+}
+
+/** Says aloud when hosts are lost or come back. */
+function useAnnouncedTrouble(fleet: FleetState, summary: FleetSummary): void {
+  const lost = useDeferredValue(summary.counts.lost)
+  const before = useRef<number | null>(null)
+  useEffect(() => {
+    if (!fleet.complete) return
+    if (before.current !== null && before.current !== lost) announce(`${lost} ${lost === 1 ? 'host is' : 'hosts are'} lost`)
+    before.current = lost
+  }, [fleet.complete, lost])
 }

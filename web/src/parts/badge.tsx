@@ -1,7 +1,7 @@
 import type { HostView, JobView } from '../../../src/model/api.ts'
 import type { JobState, Outcome } from '../../../src/model/job.ts'
 
-type Tone = 'good' | 'bad' | 'warn' | 'busy' | 'idle'
+export type Tone = 'good' | 'bad' | 'warn' | 'hold' | 'busy' | 'idle'
 
 interface BadgeProps {
   readonly tone: Tone
@@ -20,10 +20,10 @@ export function Badge({ tone, glyph, word }: BadgeProps) {
 
 const outcomeBadge = {
   signalled: { tone: 'bad', glyph: '✕', word: 'signalled' },
-  timedOut: { tone: 'bad', glyph: '⧖', word: 'timed out' },
+  timedOut: { tone: 'bad', glyph: '✕', word: 'timed out' },
   cancelled: { tone: 'idle', glyph: '⊘', word: 'cancelled' },
   setupFailed: { tone: 'bad', glyph: '✕', word: 'set-up failed' },
-  infrastructure: { tone: 'warn', glyph: '⚠', word: 'infrastructure failed' },
+  infrastructure: { tone: 'warn', glyph: '!', word: 'infrastructure failed' },
 } as const satisfies Record<Exclude<Outcome['kind'], 'exited'>, BadgeProps>
 
 const stateBadge = {
@@ -34,27 +34,45 @@ const stateBadge = {
 } as const satisfies Record<JobState, BadgeProps>
 
 export function JobBadge({ job }: { readonly job: JobView }) {
-  if (job.outcome === null) return <Badge {...stateBadge[job.state]} />
-  if (job.outcome.kind !== 'exited') return <Badge {...outcomeBadge[job.outcome.kind]} />
-  return job.outcome.code === 0 ? (
-    <Badge tone="good" glyph="✓" word="passed" />
-  ) : (
-    <Badge tone="bad" glyph="✕" word={`exit ${job.outcome.code}`} />
-  )
+  return <Badge {...lookOfJob(job)} />
 }
 
-export function HostBadge({ host }: { readonly host: HostView }) {
-  if (host.state === 'lost') return <Badge tone="bad" glyph="✕" word="lost" />
-  if (host.state === 'retired') return <Badge tone="idle" glyph="⊘" word="retired" />
-  if (host.state === 'enrolled') return <Badge tone="idle" glyph="◌" word="enrolled" />
-  switch (host.schedulable.kind) {
-    case 'open':
-      return <Badge tone="good" glyph="✓" word="up" />
-    case 'cordoned':
-      return <Badge tone="warn" glyph="⊘" word="cordoned" />
-    case 'draining':
-      return <Badge tone="warn" glyph="⧖" word="draining" />
-    case 'quarantined':
-      return <Badge tone="bad" glyph="⚠" word="quarantined" />
-  }
+function lookOfJob({ outcome, state }: JobView): BadgeProps {
+  return outcome === null ? stateBadge[state] : lookOfOutcome(outcome)
+}
+
+export function lookOfOutcome(outcome: Outcome): BadgeProps {
+  if (outcome.kind !== 'exited') return outcomeBadge[outcome.kind]
+  return outcome.code === 0 ? { tone: 'good', glyph: '✓', word: 'passed' } : { tone: 'bad', glyph: '✕', word: `exit ${outcome.code}` }
+}
+
+const hostStateBadge = {
+  lost: { tone: 'bad', glyph: '✕', word: 'lost' },
+  retired: { tone: 'idle', glyph: '⊘', word: 'retired' },
+  enrolled: { tone: 'idle', glyph: '…', word: 'enrolled' },
+} as const satisfies Record<Exclude<HostView['state'], 'up'>, BadgeProps>
+
+const schedulableBadge = {
+  open: { tone: 'good', glyph: '✓', word: 'up' },
+  cordoned: { tone: 'hold', glyph: '⊘', word: 'cordoned' },
+  draining: { tone: 'hold', glyph: '↓', word: 'draining' },
+  quarantined: { tone: 'bad', glyph: '!', word: 'quarantined' },
+} as const satisfies Record<HostView['schedulable']['kind'], BadgeProps>
+
+const unprovenBadge = {
+  notReady: { tone: 'warn', glyph: '≠', word: 'not ready' },
+  unknown: { tone: 'warn', glyph: '?', word: 'unknown' },
+} as const satisfies Record<'notReady' | 'unknown', BadgeProps>
+
+type HostLook = Pick<HostView, 'state' | 'schedulable' | 'readiness'>
+
+export function HostBadge({ host }: { readonly host: HostLook }) {
+  return <Badge {...lookOfHostPage(host)} />
+}
+
+/** A host that may take jobs and cannot is not simply up. */
+function lookOfHostPage({ state, schedulable, readiness }: HostLook): BadgeProps {
+  if (state !== 'up') return hostStateBadge[state]
+  if (schedulable.kind !== 'open' || readiness.some((one) => one.state === 'ready')) return schedulableBadge[schedulable.kind]
+  return unprovenBadge[readiness.some((one) => one.state === 'notReady') ? 'notReady' : 'unknown']
 }

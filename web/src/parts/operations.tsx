@@ -2,6 +2,7 @@ import type { OperationView } from '../../../src/model/api.ts'
 import { formatDuration } from '../../../src/model/instant.ts'
 import { isTerminalOperation, operationCan, type OperationState } from '../../../src/model/operation.ts'
 import { call } from '../api/client.ts'
+import { useNow } from '../api/clock.ts'
 import { useLive } from '../api/live.ts'
 import { Action } from './action.tsx'
 import { Badge } from './badge.tsx'
@@ -11,14 +12,17 @@ const shown = 10
 const extraSeconds = 600
 
 /** What was asked of a host, newest first: how long it may still take, and how to give it more time or end it. */
-export function Operations({ hostId, now }: { readonly hostId: string; readonly now: number }) {
-  const live = useLive<{ readonly items: readonly OperationView[] }>(`/hosts/${hostId}/operations`)
+export function Operations({ hostId }: { readonly hostId: string }) {
+  const now = useNow()
+  const live = useLive<{ readonly items: readonly OperationView[] }>(`/hosts/${hostId}/operations`, {
+    about: ({ kind }) => kind.startsWith('operation.'),
+  })
   const operations = live.data?.items.slice(0, shown) ?? []
   return (
-    <section aria-labelledby="operations">
+    <section aria-labelledby="operations" className="panel">
       <h2 id="operations">Operations</h2>
       {operations.length === 0 ? <p className="quiet">None.</p> : null}
-      <ul>
+      <ul className="plain-list">
         {operations.map((operation) => (
           <li key={operation.id}>
             <OperationBadge state={operation.state} /> <b>{operation.request.kind}</b>{' '}
@@ -63,7 +67,7 @@ function limitsText({ startedAt, deadline, limits }: OperationView, now: number)
 
 const good = { tone: 'good', glyph: '✓' } as const
 const bad = { tone: 'bad', glyph: '✕' } as const
-const warn = { tone: 'warn', glyph: '⚠' } as const
+const warn = { tone: 'warn', glyph: '!' } as const
 const busy = { tone: 'busy', glyph: '◑' } as const
 const idle = { tone: 'idle', glyph: '◌' } as const
 

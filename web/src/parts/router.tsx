@@ -1,9 +1,11 @@
-import { createContext, useContext, useEffect, useState, type AnchorHTMLAttributes, type ReactNode } from 'react'
+import { createContext, useContext, useEffect, useState, type AnchorHTMLAttributes, type ReactNode, type Ref } from 'react'
 
 const Location = createContext<{
   readonly path: string
   readonly search: URLSearchParams
   readonly go: (to: string) => void
+  /** The same page in another state: nothing to come back to, and the focus stays. */
+  readonly replace: (to: string) => void
   readonly moved: boolean
 } | null>(null)
 
@@ -25,8 +27,13 @@ export function Router({ children }: { readonly children: ReactNode }) {
     setHref(to)
     scrollTo(0, 0)
   }
+  const replace = (to: string): void => {
+    history.replaceState(null, '', to)
+    setMoved(false)
+    setHref(to)
+  }
   const url = new URL(href, location.origin)
-  return <Location value={{ path: url.pathname, search: url.searchParams, go, moved }}>{children}</Location>
+  return <Location value={{ path: url.pathname, search: url.searchParams, go, replace, moved }}>{children}</Location>
 }
 
 export function useLocation() {
@@ -35,8 +42,10 @@ export function useLocation() {
   return here
 }
 
+type LinkProps = AnchorHTMLAttributes<HTMLAnchorElement> & { readonly href: string; readonly ref?: Ref<HTMLAnchorElement> }
+
 /** A link inside the page; with a modifier key the browser does what it always does. */
-export function Link({ href, children, ...rest }: AnchorHTMLAttributes<HTMLAnchorElement> & { readonly href: string }) {
+export function Link({ href, children, ...rest }: LinkProps) {
   const { go, path } = useLocation()
   return (
     <a
@@ -46,6 +55,7 @@ export function Link({ href, children, ...rest }: AnchorHTMLAttributes<HTMLAncho
       onClick={(event) => {
         if (event.metaKey || event.ctrlKey || event.shiftKey || event.button !== 0) return
         event.preventDefault()
+        event.stopPropagation()
         go(href)
       }}
     >
