@@ -132,6 +132,14 @@ describe('the heat map of 10,000 hosts', () => {
     await expect.poll(async () => [await colours(), await page.evaluate('window.firstColour')]).not.toEqual([expect.anything(), light])
   })
 
+  it('is all in sight on a screen of 1920 × 1080', async () => {
+    const { width, height } = page.viewportSize() ?? { width: 1200, height: 900 }
+    await page.setViewportSize({ width: 1920, height: 1080 })
+    const bottom = () => page.evaluate<number>('document.querySelector("canvas").getBoundingClientRect().bottom')
+    await expect.poll(bottom, { timeout: 30_000 }).toBeLessThanOrEqual(1080)
+    await page.setViewportSize({ width, height })
+  }, 60_000)
+
   it('is walked by arrow keys alone and opens the host that is chosen', async () => {
     await page.keyboard.press('Tab')
     await page.getByRole('grid').getByRole('link').focus()

@@ -17,9 +17,12 @@ interface Picture {
   readonly press?: readonly string[]
   /** Chooses a cell of the map first. */
   readonly onMap?: true
+  /** Before anybody signed in. */
+  readonly signedOut?: true
 }
 
 const small: readonly Picture[] = [
+  { name: 'sign-in', path: () => '/', shows: 'Sign in to cidery', signedOut: true },
   { name: 'fleet', path: () => '/', shows: 'ios-' },
   { name: 'fleet-dark', path: () => '/', dark: true, shows: 'ios-' },
   { name: 'queues', path: () => '/queues', shows: 'Cure:' },
@@ -55,10 +58,10 @@ async function takeOne(fleet: SeededFleet, picture: Picture): Promise<void> {
   const browser = await openBrowser({ dark: picture.dark === true })
   try {
     const { page } = browser
-    await signIn(page, fleet.controller.url, await fleet.password())
+    if (picture.signedOut !== true) await signIn(page, fleet.controller.url, await fleet.password())
     await page.goto(fleet.controller.url + picture.path(fleet))
     await page.getByText(picture.shows).first().waitFor()
-    await page.getByText('● live').first().waitFor()
+    if (picture.signedOut !== true) await page.getByText('● live').first().waitFor()
     if (picture.onMap === true) await page.getByRole('grid').getByRole('link').focus()
     for (const key of picture.press ?? []) await page.keyboard.press(key)
     const path = join(directory, `${picture.name}.png`)
