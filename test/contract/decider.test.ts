@@ -102,7 +102,7 @@ describe.each(Object.entries(drivers))('a decider (%s)', (_name, open) => {
 
 describe('a deciding thread', () => {
   it('that died or hangs is told of, and replaced when the world is given again', async () => {
-    const decider = createWorkerDecider({ entry, timers: createSystemTimers(), limit: 1500 })
+    const decider = createWorkerDecider({ entry, timers: createSystemTimers(), limit: 4000 })
     try {
       const world = advanceWorld(emptyWorld(now), jobs, defaultSpec)
       for (const subject of ['test/die', 'test/hang']) {
@@ -122,7 +122,7 @@ describe('a deciding thread', () => {
   })
 
   it('leaves the thread of the requests free', async () => {
-    const decider = createWorkerDecider({ entry, timers: createSystemTimers(), limit: 1000 })
+    const decider = createWorkerDecider({ entry, timers: createSystemTimers(), limit: 4000 })
     await decider.reset(defaultSpec, emptyWorld(now))
     const hanging = decider.explain('test/hang', now).catch(() => 'given up')
     let turns = 0
