@@ -59,7 +59,16 @@ export const suites = [
     testSeconds: 300,
     minutes: 25,
   },
-  { name: 'agent', include: ['test/agent/**/*.test.ts'], needs: ['systemd-analyze'], testSeconds: 120, minutes: 10 },
+  {
+    name: 'agent',
+    include: ['test/agent/**/*.test.ts'],
+    exclude: ['test/agent/upgrade.test.ts'],
+    needs: ['systemd-analyze'],
+    testSeconds: 120,
+    minutes: 10,
+  },
+  // Each of its cases starts a dozen programs one after the other.
+  { name: 'agent-upgrade', include: ['test/agent/upgrade.test.ts'], platform: 'linux', testSeconds: 300, minutes: 25 },
   { name: 'controller', include: ['test/controller/**/*.test.ts'], needs: ['postgres', 'promtool'], testSeconds: 120, minutes: 10 },
   { name: 'cli', include: ['test/cli/**/*.test.ts'], needs: ['bash', 'zsh', 'fish', 'sshd', 'git'], testSeconds: 120, minutes: 10 },
   {
