@@ -63,7 +63,8 @@ export interface Server {
 }
 
 const prefix = '/api/v1'
-const maxConnections = 10_000
+/** The polls that may be parked (20,000), and people beside them. */
+const maxConnections = 25_000
 
 /** The HTTP side of the controller: routes behind the gate, the API's description and the dashboard. Nothing is bound before `listen`. */
 export async function createServer(options: ServerOptions): Promise<Server> {

@@ -251,7 +251,7 @@ describe('a slow client', () => {
     const at = await open()
     const { server } = at.app
     expect([server.headersTimeout, server.requestTimeout, server.keepAliveTimeout, server.maxConnections]).toEqual([
-      15_000, 300_000, 72_000, 10_000,
+      15_000, 300_000, 72_000, 25_000,
     ])
   })
 })
