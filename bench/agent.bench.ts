@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { startFleet } from '../test/e2e/fleet.ts'
 import { cpuMs, residentMiB, startProgram } from './programs.ts'
-import { benchmark, say, type BenchOptions, type Report } from './report.ts'
+import { atMost, benchmark, say, type BenchOptions, type Report } from './report.ts'
 import { figure, median, ratios, spread } from './statistics.ts'
 
 /** Memory and processor time of an agent that has nothing to do but sync and check its host, beside a Node that does nothing at all. */
@@ -30,14 +30,13 @@ async function run({ quick }: BenchOptions): Promise<Report> {
         `round ${round + 1}: ${figure(agentMiB.at(-1) ?? 0)} MiB, ${figure(percent.at(-1) ?? 0)} %; bare Node ${figure(nodeMiB.at(-1) ?? 0)} MiB`,
       )
     }
-    const ratio = median(ratios(agentMiB, nodeMiB))
     return {
       name: 'agent',
       columns: ['agent MiB', 'bare Node MiB', 'of bare Node', 'CPU %'],
       rows: [[spread(agentMiB), spread(nodeMiB), spread(ratios(agentMiB, nodeMiB)), spread(percent)]],
       aims: [
-        { aim: `memory ≤ ${aims.ofNode} × bare Node`, measured: `${figure(ratio)} ×`, met: ratio <= aims.ofNode },
-        { aim: `CPU < ${aims.cpuPercent} %`, measured: `${figure(median(percent))} %`, met: median(percent) < aims.cpuPercent },
+        atMost(`memory ≤ ${aims.ofNode} × bare Node`, { value: median(ratios(agentMiB, nodeMiB)), limit: aims.ofNode, unit: '×' }),
+        atMost(`CPU < ${aims.cpuPercent} %`, { value: median(percent), limit: aims.cpuPercent, unit: '%' }),
       ],
       notes: [
         'Resident memory (RSS) and CPU of the agent process, of one core, with an enrolled idle host and the user engine; polls of 25 s.',

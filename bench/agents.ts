@@ -23,6 +23,7 @@ export class Connection {
   #received: Buffer[] = []
   #missing = -1
   #settle: { resolve(answer: HttpAnswer): void; reject(error: Error): void } | null = null
+  #isOpen = true
 
   private constructor(socket: Socket) {
     this.#socket = socket
@@ -43,10 +44,15 @@ export class Connection {
     })
   }
 
+  isOpen(): boolean {
+    return this.#isOpen
+  }
+
   /** Sends a whole request; resolves with the answer. */
   ask(request: string): Promise<HttpAnswer> {
     return new Promise((resolve, reject) => {
       this.#settle = { resolve, reject }
+      if (!this.#isOpen) return this.#fail(new Error('the connection was closed before the request'))
       this.#socket.write(request)
     })
   }
@@ -57,6 +63,7 @@ export class Connection {
   }
 
   #fail(error: Error): void {
+    this.#isOpen = false
     this.#settle?.reject(error)
     this.#settle = null
   }
@@ -97,21 +104,23 @@ export interface SyncAbout {
   readonly attempts?: SyncRequest['attempts']
 }
 
-/** An agent that holds a connection and knows what it obeyed. */
+/** An agent that knows what it obeyed, and holds a connection from its first request on: a server gives up one that says nothing. */
 export class BenchAgent {
   readonly host: BenchHost
-  readonly #connection: Connection
+  readonly #port: number
+  #connection: Connection | null = null
   #seen = { epoch: 0, generation: 0 }
   #facts = 0
   #slots = 4
 
-  constructor(host: BenchHost, connection: Connection) {
+  constructor(host: BenchHost, port: number) {
     this.host = host
-    this.#connection = connection
+    this.#port = port
   }
 
   /** Says that its facts changed, or (`waitMs` > 0) waits for news. Throws for every answer but 200. */
   async sync(about: SyncAbout): Promise<SyncResponse> {
+    if (this.#connection?.isOpen() !== true) this.#connection = await Connection.open(this.#port)
     const answer = await this.#connection.ask(httpRequest('/api/v1/agent/sync', this.#body(about), this.host.key))
     if (answer.status !== 200) throw new Error(`${this.host.name} was answered ${answer.status}: ${answer.body.slice(0, 300)}`)
     const response = JSON.parse(answer.body) as SyncResponse
@@ -125,7 +134,7 @@ export class BenchAgent {
   }
 
   close(): void {
-    this.#connection.close()
+    this.#connection?.close()
   }
 
   #body(about: SyncAbout): string {
@@ -151,14 +160,35 @@ export class BenchAgent {
   }
 }
 
-/** Opens a connection per host, some at a time: a server's backlog is short. */
-export async function openAgents(port: number, hosts: readonly BenchHost[]): Promise<readonly BenchAgent[]> {
-  const agents: BenchAgent[] = []
-  for (let start = 0; start < hosts.length; start += 100) {
-    const opened = hosts.slice(start, start + 100).map(async (host) => new BenchAgent(host, await Connection.open(port)))
-    agents.push(...(await Promise.all(opened)))
+/** Once for each, 100 at a time: a server's backlog is short. */
+export async function inTurn<T>(things: readonly T[], work: (thing: T) => Promise<unknown>): Promise<void> {
+  for (let start = 0; start < things.length; start += 100) await Promise.all(things.slice(start, start + 100).map(work))
+}
+
+/** How long a parked poll waits. */
+const pollMs = 60_000
+
+export interface Polls {
+  /** Resolves when all have ended after `stop`; rejects when one fails before. */
+  readonly over: Promise<unknown>
+  stop(): void
+}
+
+/** Keeps a poll of every agent parked, so that its host stays heard of; tells of each answer that says what the host should look like. */
+export function parkPolls(agents: readonly BenchAgent[], told: (hostId: string) => void = () => undefined): Polls {
+  const stopped = new AbortController()
+  async function poll(agent: BenchAgent): Promise<void> {
+    try {
+      while (!stopped.signal.aborted) if ((await agent.sync({ facts: false, waitMs: pollMs })).desired !== null) told(agent.host.id)
+    } catch (error) {
+      // Connections are closed after the end.
+      if (!stopped.signal.aborted) throw error
+    }
   }
-  return agents
+  const over = Promise.all(agents.map(poll))
+  // Whoever waits for it hears of it.
+  over.catch(() => undefined)
+  return { over, stop: () => stopped.abort() }
 }
 
 /**

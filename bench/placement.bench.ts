@@ -7,7 +7,7 @@ import type { Plan } from '../src/model/plan.ts'
 import { Spec } from '../src/model/spec.ts'
 import type { Change, JobClass, World } from '../src/model/world.ts'
 import { idOf, makeAttempt, makeEngine, makeFacts, makeHost, makeJob, provenReady, start } from '../test/decide/build-world.ts'
-import { benchmark, say, type BenchOptions, type Report } from './report.ts'
+import { atMost, benchmark, say, type BenchOptions, type Report } from './report.ts'
 import { figure, percentile } from './statistics.ts'
 
 /**
@@ -295,13 +295,11 @@ async function run({ quick }: BenchOptions): Promise<Report> {
       figure(percentile(one.decideMs, 0.5) / percentile(one.peerMs, 0.5)),
       figure(one.advanceUs),
     ]),
-    aims: all
-      .filter(({ size }) => quick || (size.hosts === 10_000 && size.jobs === 100_000))
-      .map(({ size, classes, decideMs }) => {
-        const p99 = percentile(decideMs, 0.99)
-        const what = `${figure(size.hosts)} hosts, ${figure(size.jobs)} jobs, ${figure(classes)} classes`
-        return { aim: `${what}: p99 < ${aimMs} ms`, measured: `${figure(p99)} ms`, met: p99 < aimMs }
-      }),
+    aims: all.map(({ size, classes, decideMs, wallMs }) => {
+      const what = `${figure(size.hosts)} hosts, ${figure(size.jobs)} jobs, ${figure(classes)} classes`
+      const besides = `${figure(percentile(wallMs, 0.99))} ms by the clock`
+      return atMost(`${what}: p99 < ${aimMs} ms`, { value: percentile(decideMs, 0.99), limit: aimMs, unit: 'ms', besides })
+    }),
     notes: [
       'Milliseconds of processor time of the deciding thread, which another program on the machine does not lengthen; p99 by the clock beside it.',
       'Between two passes one host in 100 has new facts, one in 25 is heard of, ten jobs end and ten come. Every pass gives a reason for each class that waits.',

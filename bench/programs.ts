@@ -68,6 +68,17 @@ export function startProgram(
   }
 }
 
+/** Runs a command and gives when its first byte came, as `performance.now()`; rejects when it fails. */
+export async function firstByte(argv: readonly string[]): Promise<number> {
+  const child = spawn(argv[0] ?? '', argv.slice(1), { stdio: ['ignore', 'pipe', 'inherit'] })
+  const ended = once(child, 'close')
+  let at = performance.now()
+  child.stdout.once('data', () => (at = performance.now()))
+  const [code] = (await ended) as [number | null]
+  if (code !== 0) throw new Error(`${argv.join(' ')} ended with ${String(code)}`)
+  return at
+}
+
 /** Resident memory of a process in MiB. */
 export function residentMiB(pid: number): number {
   return Number(spawnSync('ps', ['-o', 'rss=', '-p', String(pid)], { encoding: 'utf8' }).stdout) / 1024

@@ -2,11 +2,11 @@ import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import type { AttemptReport, DesiredAttempt } from '../src/model/sync.ts'
 import { startPostgres, type PostgresServer } from '../test/store/postgres-server.ts'
-import { openAgents, type BenchAgent } from './agents.ts'
+import { BenchAgent } from './agents.ts'
 import { startBenchFleet, type BenchFleet } from './fleet.ts'
 import { startProgram, type Program } from './programs.ts'
 import { startRedis, type RedisServer } from './redis-server.ts'
-import { benchmark, say, type Aim, type BenchOptions, type Report } from './report.ts'
+import { atLeast, benchmark, say, type Aim, type BenchOptions, type Report } from './report.ts'
 import { figure, median, ratios, spread } from './statistics.ts'
 
 /**
@@ -23,16 +23,21 @@ const pollMs = 1000
 interface Scale {
   readonly hosts: number
   readonly rounds: number
+  /** Of the round that warms up. */
   readonly jobs: number
+  readonly roundMs: number
 }
 
-/** One system at one setting: does a round of jobs, answers jobs per second. */
+/** Jobs of a round: as many as take about its time at the last rate, within these. */
+const [fewest, most] = [40, 20_000]
+
+/** One system at one setting: does a round of so many jobs, answers jobs per second. */
 interface Contender {
   readonly name: string
   readonly onStore: 'PostgreSQL' | 'SQLite / Redis'
   /** One job at a time is claimed, or as many as it can. */
   readonly batches: 'ours' | 'one' | 'many'
-  round(): Promise<number>
+  round(jobs: number): Promise<number>
 }
 
 function ended(attempt: DesiredAttempt): AttemptReport {
@@ -72,7 +77,8 @@ class OurFleet {
       labels: (number) => ({ xcode: versions[number % versions.length] ?? '' }),
       ...(postgres === undefined ? {} : { postgres }),
     })
-    const ours = new OurFleet(fleet, await openAgents(fleet.port, fleet.hosts))
+    const agents = fleet.hosts.map((host) => new BenchAgent(host, fleet.port))
+    const ours = new OurFleet(fleet, agents)
     await ours.#closeHosts()
     return ours
   }
@@ -147,8 +153,8 @@ class OurFleet {
 function peer(program: Program, about: Omit<Contender, 'round'>, setting: Readonly<Record<string, number>>): Contender {
   return {
     ...about,
-    async round() {
-      program.say(JSON.stringify(setting))
+    async round(jobs) {
+      program.say(JSON.stringify({ ...setting, jobs }))
       return Number(await program.line())
     },
   }
@@ -166,7 +172,6 @@ async function start(scale: Scale, undo: (() => Promise<void>)[]): Promise<reado
   undo.push(() => onPostgres.stop())
   const onSqlite = await OurFleet.start(scale.hosts)
   undo.push(() => onSqlite.stop())
-  const { jobs } = scale
   const boss = peerProgram('pg-boss.js', await postgres.createDatabase())
   const graphile = peerProgram('graphile-worker.js', await postgres.createDatabase())
   undo.push(
@@ -175,21 +180,17 @@ async function start(scale: Scale, undo: (() => Promise<void>)[]): Promise<reado
   )
   const pg = { onStore: 'PostgreSQL' } as const
   const contenders: Contender[] = [
-    { ...pg, name: 'cidery', batches: 'ours', round: () => onPostgres.round(jobs) },
-    peer(boss, { ...pg, name: 'pg-boss, batches of 1, 8 workers', batches: 'one' }, { jobs, batch: 1, workers: 8 }),
-    peer(boss, { ...pg, name: 'pg-boss, batches of 50, 4 workers', batches: 'many' }, { jobs, batch: 50, workers: 4 }),
-    peer(graphile, { ...pg, name: 'graphile-worker, 8 workers', batches: 'one' }, { jobs, workers: 8, local: 0 }),
-    peer(
-      graphile,
-      { ...pg, name: 'graphile-worker, local queue of 500, 24 workers', batches: 'many' },
-      { jobs: jobs * 5, workers: 24, local: 500 },
-    ),
-    { onStore: 'SQLite / Redis', name: 'cidery', batches: 'ours', round: () => onSqlite.round(jobs) },
+    { ...pg, name: 'cidery', batches: 'ours', round: (jobs) => onPostgres.round(jobs) },
+    peer(boss, { ...pg, name: 'pg-boss, batches of 1, 8 workers', batches: 'one' }, { batch: 1, workers: 8 }),
+    peer(boss, { ...pg, name: 'pg-boss, batches of 50, 4 workers', batches: 'many' }, { batch: 50, workers: 4 }),
+    peer(graphile, { ...pg, name: 'graphile-worker, 8 workers', batches: 'one' }, { workers: 8, local: 0 }),
+    peer(graphile, { ...pg, name: 'graphile-worker, local queue of 500, 24 workers', batches: 'many' }, { workers: 24, local: 500 }),
+    { onStore: 'SQLite / Redis', name: 'cidery, on SQLite in process, no network', batches: 'ours', round: (jobs) => onSqlite.round(jobs) },
   ]
-  return [...contenders, ...(await bullmq(jobs, undo))]
+  return [...contenders, ...(await bullmq(undo))]
 }
 
-async function bullmq(jobs: number, undo: (() => Promise<void>)[]): Promise<readonly Contender[]> {
+async function bullmq(undo: (() => Promise<void>)[]): Promise<readonly Contender[]> {
   if (spawnSync('redis-server', ['--version']).status !== 0) return []
   const redis: RedisServer = await startRedis()
   undo.push(() => redis.stop())
@@ -197,8 +198,8 @@ async function bullmq(jobs: number, undo: (() => Promise<void>)[]): Promise<read
   undo.push(() => program.stop())
   const onStore = 'SQLite / Redis'
   return [
-    peer(program, { onStore, name: 'BullMQ, one at a time', batches: 'one' }, { jobs, workers: 1 }),
-    peer(program, { onStore, name: 'BullMQ, 16 at a time', batches: 'many' }, { jobs, workers: 16 }),
+    peer(program, { onStore, name: 'BullMQ, one at a time', batches: 'one' }, { workers: 1 }),
+    peer(program, { onStore, name: 'BullMQ, 16 at a time', batches: 'many' }, { workers: 16 }),
   ]
 }
 
@@ -208,11 +209,15 @@ interface Result {
 }
 
 /** All of them in each round, so that a busy moment of the machine hits neighbours alike. The first round only warms up. */
-async function play(contenders: readonly Contender[], rounds: number): Promise<readonly Result[]> {
+async function play(contenders: readonly Contender[], { rounds, jobs, roundMs }: Scale): Promise<readonly Result[]> {
   const results: readonly Result[] = contenders.map((contender) => ({ contender, rates: [] }))
+  const last = new Map<Contender, number>()
   for (let round = 0; round <= rounds; round += 1) {
     for (const { contender, rates } of results) {
-      const rate = await contender.round()
+      const known = last.get(contender)
+      const sized = known === undefined ? jobs : Math.round((known * roundMs) / 1000)
+      const rate = await contender.round(Math.min(most, Math.max(fewest, sized)))
+      last.set(contender, rate)
       if (round > 0) rates.push(rate)
       say(`round ${round}: ${contender.onStore}, ${contender.name}: ${figure(rate)} jobs/s`)
     }
@@ -225,8 +230,8 @@ function aimsOf(results: readonly Result[]): readonly Aim[] {
   return results.flatMap(({ contender, rates }) => {
     if (contender.batches === 'ours') return []
     const wanted = contender.batches === 'one' ? 5 : 1
-    const ratio = median(ratios(oursBeside(results, contender), rates))
-    return [{ aim: `${contender.onStore}: ≥ ${wanted} × ${contender.name}`, measured: `${figure(ratio)} ×`, met: ratio >= wanted }]
+    const value = median(ratios(oursBeside(results, contender), rates))
+    return [atLeast(`${contender.onStore}: ≥ ${wanted} × ${contender.name}`, { value, limit: wanted, unit: '×' })]
   })
 }
 
@@ -236,9 +241,9 @@ function oursBeside(results: readonly Result[], { onStore }: Contender): readonl
 
 async function run({ quick }: BenchOptions): Promise<Report> {
   const undo: (() => Promise<void>)[] = []
-  const scale = quick ? { hosts: 8, rounds: 1, jobs: 40 } : { hosts: 100, rounds: 5, jobs: 2000 }
+  const scale = quick ? { hosts: 8, rounds: 1, jobs: 40, roundMs: 100 } : { hosts: 100, rounds: 5, jobs: 400, roundMs: 3000 }
   try {
-    const results = await play(await start(scale, undo), scale.rounds)
+    const results = await play(await start(scale, undo), scale)
     const withRedis = results.some(({ contender }) => contender.name.startsWith('BullMQ'))
     return {
       name: 'queue',
@@ -251,7 +256,7 @@ async function run({ quick }: BenchOptions): Promise<Report> {
       ]),
       aims: aimsOf(results),
       notes: [
-        `cidery: ${scale.jobs} jobs that want one of 4 labels, ${scale.hosts} hosts with agents over HTTP; from the first host with room to the last end that was recorded and acknowledged.`,
+        `Rounds of about ${scale.roundMs / 1000} s each. cidery: jobs that want one of 4 labels, ${scale.hosts} hosts with agents over HTTP; from the first host with room to the last end that was recorded and acknowledged.`,
         'The peers run in one process beside their server, with handlers that do nothing, match no labels and send nothing over HTTP.',
         'SQLite works in process, no network; Redis syncs its append-only file before each answer.',
         ...(withRedis ? [] : ['redis-server is not installed (Debian package redis-server): no BullMQ.']),

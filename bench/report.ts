@@ -1,11 +1,35 @@
 import { writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
+import { figure } from './statistics.ts'
 
 /** An aim of one table: what was measured, and whether it is met. */
 export interface Aim {
   readonly aim: string
   readonly measured: string
+  /** What was measured divided by what was aimed at. */
+  readonly ofAim: string
   readonly met: boolean
+}
+
+interface Judged {
+  readonly value: number
+  readonly limit: number
+  /** Follows the figure: `ms`, `×`. */
+  readonly unit: string
+  /** What a reader should know of the figure besides. */
+  readonly besides?: string
+}
+
+export function atMost(aim: string, judged: Judged): Aim {
+  return { ...told(aim, judged), met: judged.value <= judged.limit }
+}
+
+export function atLeast(aim: string, judged: Judged): Aim {
+  return { ...told(aim, judged), met: judged.value >= judged.limit }
+}
+
+function told(aim: string, { value, limit, unit, besides }: Judged) {
+  return { aim, measured: `${figure(value)} ${unit}${besides === undefined ? '' : `, ${besides}`}`, ofAim: figure(value / limit) }
 }
 
 /** What one benchmark says. Cells are text, ready to be read. */

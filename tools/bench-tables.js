@@ -1,6 +1,6 @@
 /** One line per aim, for the terminal. */
 export function aimLines({ aims }) {
-  return aims.map(({ aim, measured, met }) => `${met ? 'hit' : 'missed'}: ${aim} – ${measured}`)
+  return aims.map(({ aim, measured, ofAim, met }) => `${met ? 'hit' : 'missed'}: ${aim} – ${measured}, ${ofAim} × the aim`)
 }
 
 function row(cells) {
@@ -16,9 +16,9 @@ export function markdown(report, where) {
     row(report.columns.map(() => '---')),
     ...report.rows.map(row),
     '',
-    row(['aim', 'measured', '']),
-    row(['---', '---', '---']),
-    ...report.aims.map(({ aim, measured, met }) => row([aim, measured, met ? 'hit' : '**missed**'])),
+    row(['aim', 'measured', '× the aim', '']),
+    row(['---', '---', '---', '---']),
+    ...report.aims.map(({ aim, measured, ofAim, met }) => row([aim, measured, ofAim, met ? 'hit' : '**missed**'])),
     '',
     ...report.notes.map((note) => `- ${note}`),
   ].join('\n')

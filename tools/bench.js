@@ -13,23 +13,29 @@ import { endOnSignals, root, run, table } from './run.js'
  * bench/peers/package.json names; `first`: an argv that must succeed before; `minutes`: when it is killed.
  */
 const benches = [
-  { name: 'overhead', title: 'Overhead of a job', needs: ['iproute', 'nftables', 'accounts'], minutes: 15 },
-  { name: 'syncs', title: 'Syncs', minutes: 30 },
-  { name: 'placement', title: 'One pass of deciding', minutes: 30 },
-  { name: 'queue', title: 'Durable placements', needs: ['postgres'], wants: ['redis'], peers: true, minutes: 40 },
-  { name: 'agent', title: 'An idle agent', needs: ['iproute', 'nftables', 'accounts'], minutes: 10 },
+  {
+    name: 'overhead',
+    title: 'Overhead of a job',
+    needs: ['iproute', 'nftables', 'accounts'],
+    wants: ['qemu', 'disk-tools', 'sshd'],
+    minutes: 12,
+  },
+  { name: 'syncs', title: 'Syncs', minutes: 12 },
+  { name: 'placement', title: 'One pass of deciding', minutes: 12 },
+  { name: 'queue', title: 'Durable placements', needs: ['postgres'], wants: ['redis'], peers: true, minutes: 12 },
+  { name: 'agent', title: 'An idle agent', needs: ['iproute', 'nftables', 'accounts'], minutes: 8 },
   {
     name: 'dashboard',
     title: 'The dashboard with 10,000 hosts',
     needs: ['chromium'],
     first: ['node', 'tools/build.js', '--web'],
-    minutes: 15,
+    minutes: 12,
   },
 ]
 
 const help = `Runs the benchmarks, each beside its peers, and prints a table per benchmark.
 
-  npm run bench                                       all of them, about an hour
+  npm run bench                                       all of them, half an hour on an idle machine
   npm run bench -- syncs queue                        only those: ${benches.map(({ name }) => name).join(', ')}
   npm run bench -- --quick                            tiny sizes: shows that they work
   npm run bench -- --write docs/benchmarks.md         puts the tables into the document as well`

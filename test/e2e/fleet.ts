@@ -16,7 +16,7 @@ export interface FleetOptions {
   /** Two need PostgreSQL; default: one. */
   readonly controllers?: 1 | 2
   /** Gives its host the `qemu` engine as well, with an image `debian` in this folder. */
-  readonly machines?: { readonly folder: string; readonly slots: number }
+  readonly machines?: { readonly folder: string; readonly slots: number; readonly savedStates?: number }
 }
 
 /** One or two controllers and one agent as processes of their own, on loopback, with accounts and networks that no other run uses. */
@@ -58,7 +58,8 @@ function enginesOf({ slots, machines }: FleetOptions): Readonly<Record<string, u
   if (machines === undefined) return { user }
   const number = process.pid % 200
   const own = { prefix: `q${number.toString(36)}x-`, firstUid: 570_000 + number * 20, netRange: `198.18.${number}.0/24` }
-  return { user, qemu: { ...own, slots: machines.slots, images: { debian: machines.folder } } }
+  const { folder, ...settings } = machines
+  return { user, qemu: { ...own, ...settings, images: { debian: folder } } }
 }
 
 /** Starts a fleet and waits until its host takes jobs. */
