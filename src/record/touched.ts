@@ -26,11 +26,26 @@ const Text = z.object({ rows: z.partialRecord(z.enum(subjects), Ids).default({})
 /** Ids in one announcement: of 40 bytes at most each, within the 4 KiB that a store takes. */
 const most = 80
 
-/** Tells the other controllers what this commit changed, in as many texts as it takes. */
+/** Tells the other controllers what this commit changed, in as few texts as it takes: each is a round trip to the database. */
 export async function announceTouched(store: Store, tx: Writer, touched: Pick<Touched, 'rows' | 'desiredOf'>): Promise<void> {
-  for (const [of, ids] of touched.rows)
-    for (const part of chunks([...ids], most)) await store.announce(tx, JSON.stringify({ rows: { [of]: part } }))
-  for (const part of chunks([...touched.desiredOf], most)) await store.announce(tx, JSON.stringify({ desire: part }))
+  const rows = [...touched.rows].flatMap(([of, ids]) => [...ids].map((id): Named => ({ of, id })))
+  const desired = [...touched.desiredOf].map((id): Named => ({ of: 'desire', id }))
+  for (const part of chunks([...rows, ...desired], most)) await store.announce(tx, textOf(part))
+}
+
+interface Named {
+  readonly of: Subject | 'desire'
+  readonly id: string
+}
+
+function textOf(part: readonly Named[]): string {
+  const rows: Partial<Record<Subject, string[]>> = {}
+  const desire: string[] = []
+  for (const { of, id } of part) {
+    if (of === 'desire') desire.push(id)
+    else (rows[of] ??= []).push(id)
+  }
+  return JSON.stringify({ rows, ...(desire.length > 0 ? { desire } : {}) })
 }
 
 /** Tells the other controllers which hosts were heard of a moment ago. */
