@@ -116,7 +116,12 @@ export class BareMachines {
 
   #start(state: MachinePlan['state']): ChildProcess {
     const { shape, network } = machineJob
-    const plan = { record: { id: 'bare', shape, network }, files: this.#files, image: this.#image, accelerator: this.#accelerator }
+    const plan = {
+      record: { id: 'bare', folder: null, shape, network },
+      files: this.#files,
+      image: this.#image,
+      accelerator: this.#accelerator,
+    }
     for (const path of [this.#files.control, this.#files.ssh, this.#files.monitor]) rmSync(path, { force: true })
     const memory = state === 'resume' ? openSync(this.#memory(), 'r') : null
     const machine = spawn('qemu-system-x86_64', qemuWords({ ...plan, uid: null, state }), {
