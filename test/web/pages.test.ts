@@ -43,6 +43,7 @@ describe('the pages of a fleet', () => {
       [await firstJob('running'), 'so far'],
       ['/hosts/ios-02', 'boot proof'],
       ['/hosts/mac-03', 'lost'],
+      ['/hosts/ios-21', 'the disk is full'],
       ['/nothing', 'There is no page here'],
     ] as const
     const found: Record<string, readonly string[]> = {}
@@ -84,6 +85,16 @@ describe('the pages of a fleet', () => {
     await page.locator('.title').getByText('retired').waitFor()
     await actions.getByText('the host is retired').first().waitFor()
     expect((await fleet.controller.api.get<HostView>(`/hosts/${idle?.id ?? ''}`)).state).toBe('retired')
+  }, 60_000)
+
+  it('do not call a host up that cannot start a job, nor one ready that is lost', async () => {
+    await open('/hosts/ios-21')
+    await page.locator('.title').getByText('≠ not ready').waitFor()
+    await page.getByText('Cure:').waitFor()
+    await open('/hosts/mac-03')
+    const readiness = page.getByRole('region', { name: 'Readiness' })
+    await readiness.getByText('? was ready').waitFor()
+    expect(await readiness.getByText('✓ ready').count()).toBe(0)
   }, 60_000)
 
   it('drain a host with the deadline that was chosen, and show that an operation keeps others away', async () => {
