@@ -117,7 +117,7 @@ export class BareMachines {
   #start(state: MachinePlan['state']): ChildProcess {
     const { shape, network } = machineJob
     const plan = {
-      record: { id: 'bare', folder: null, shape, network },
+      record: { id: 'bare', shape, network },
       files: this.#files,
       image: this.#image,
       accelerator: this.#accelerator,

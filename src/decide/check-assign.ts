@@ -54,7 +54,9 @@ export function createLedger(scene: Scene): Ledger {
 }
 
 function wasRebooted(host: Host, { spec, now }: Scene): boolean {
-  const { schedulable, repairedAt } = host
+  const { schedulable, repairedAt, state, facts } = host
+  // Here, and as ill as before.
+  if (state === 'up' && (facts?.needsReboot ?? []).length > 0) return false
   if (schedulable.kind !== 'quarantined' || (schedulable.repair?.tries ?? 0) === 0 || repairedAt === null) return false
   return now < repairedAt + (poolOf(spec, host)?.repair.rebootEvery ?? 0)
 }

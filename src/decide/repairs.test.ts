@@ -121,14 +121,14 @@ describe('a host that only a restart of its machine cures', () => {
     expect(repairSteps({ hosts: [{ ...host, schedulable: forPeople }] })).toEqual([])
     const tried = { ...quarantine, repair: { engines: ['tart' as const], tries: mostReboots } }
     expect(repairSteps({ hosts: [{ ...host, schedulable: tried }] })).toEqual([])
-    expect(waitOf({ hosts: [{ ...host, schedulable: tried }] })?.message).toContain('3 restarts did not cure it')
+    expect(waitOf({ hosts: [{ ...host, schedulable: tried }] })?.message).toContain('it was asked to restart 3 times, which did not cure it')
   })
 
   it('is restarted once an hour at most, to the millisecond, and the plan says when to look again', () => {
     const host = mac(1, { isIll: true, at: start }, { schedulable: quarantine, repairedAt: start - hour + 20 * second })
     expect(repairSteps({ hosts: [host] }, { now: start + 20 * second - 1 })).toEqual([])
     expect(decide(spec, makeWorld({ hosts: [host] }), start).nextAt).toBe(start + 20 * second)
-    expect(waitOf({ hosts: [host] })?.message).toContain('it was restarted 59m40s ago, and may be again in 20s')
+    expect(waitOf({ hosts: [host] })?.message).toContain('it was asked to restart 59m40s ago, and may be again in 20s')
     expect(repairSteps({ hosts: [host] }, { now: start + 20 * second })).toHaveLength(1)
     const often = makeSpec({ pools: { default: { repair: { rebootEvery: '10m' } } } })
     expect(repairSteps({ hosts: [host] }, { spec: often })).toHaveLength(1)
@@ -158,6 +158,9 @@ describe('a host that only a restart of its machine cures', () => {
     expect(repairSteps({ hosts: [...hosts, gone] })).toEqual([])
     expect(repairSteps({ hosts: [...hosts, { ...gone, repairedAt: start - hour }] })).toHaveLength(1)
     expect(repairSteps({ hosts: [...hosts, { ...gone, pool: 'other' }] })).toHaveLength(1)
+    // One that is here and as ill as before, since its agent refused the restart, holds nobody up.
+    const refused = mac(7, { isIll: true }, { repairedAt: start - 10 * minute, schedulable: gone.schedulable })
+    expect(idsOf(repairSteps({ hosts: [...hosts, refused] }))).toEqual([hosts[0]?.id])
   })
 
   it('returns when its engine booted a machine since the quarantine began, and not before', () => {

@@ -77,8 +77,10 @@ function awayOf(pool: string, moment: Moment, fleet: Fleet): number {
   return away
 }
 
+/** One that is here and as ill as before is not away: its restart was refused or cured nothing, and no other host has to wait for it. */
 function isAway(host: Host, pool: Pool | undefined, moment: Moment): boolean {
-  return (repairOf(host)?.tries ?? 0) > 0 && isTooEarly(host, pool, moment)
+  const isHere = host.state === 'up' && (host.facts?.needsReboot ?? []).length > 0
+  return !isHere && (repairOf(host)?.tries ?? 0) > 0 && isTooEarly(host, pool, moment)
 }
 
 /** Whether the last restart was so lately that there may be no other yet. */
@@ -121,11 +123,17 @@ function beforeRestart(place: Place, repair: Repair, moment: Moment): Verdict {
   for (const { id, hostId, request, state } of moment.world.operations.values())
     if (hostId === host.id) return wait(`its ${request.kind} ${id} is ${state}`, `wait for it, or cidery operation kill ${id}`)
   if (repair.tries >= mostReboots)
-    return wait(`${mostReboots} restarts did not cure it`, `look at the machine; cidery host show ${host.name} has what its restarts said`)
+    return wait(
+      `it was asked to restart ${mostReboots} times, which did not cure it`,
+      `look at the machine; cidery host show ${host.name} has what its restarts said`,
+    )
   if (isTooEarly(host, view.pool, moment)) {
     const ago = formatDuration(moment.now - (host.repairedAt ?? 0))
     const again = formatDuration((host.repairedAt ?? 0) + view.pool.repair.rebootEvery - moment.now)
-    return wait(`it was restarted ${ago} ago, and may be again in ${again}`, `cidery host show ${host.name} has what that said; ${byHand}`)
+    return wait(
+      `it was asked to restart ${ago} ago, and may be again in ${again}`,
+      `cidery host show ${host.name} has what that said; ${byHand}`,
+    )
   }
   return isIdle(place, moment)
     ? { kind: 'reboot' }

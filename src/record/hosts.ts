@@ -7,7 +7,7 @@ import type { Reader, Tables, Writer } from '../ports/store.ts'
 import { chunks } from './chunks.ts'
 import type { RecordTx } from './commit.ts'
 import { pageOfRows, readCursor, type Page, type PageRequest } from './pages.ts'
-import { hostOf, type HostRow } from './rows.ts'
+import { hostDocOf, hostOf, type HostRow } from './rows.ts'
 import { forgetSandboxesOf } from './sandboxes.ts'
 
 export async function findHostRow(db: Reader, id: string): Promise<HostRow | undefined> {
@@ -98,14 +98,9 @@ function stale(host: Host): CideryError {
 }
 
 /** Keeps what other parts may have put beside our fields. */
-function mergeDoc(
-  row: HostRow | undefined,
-  host: Pick<Host, 'labels' | 'schedulable' | 'facts' | 'failureStreak' | 'repairedAt'>,
-  extra: Readonly<Record<string, unknown>> = {},
-): string {
+function mergeDoc(row: HostRow | undefined, host: Parameters<typeof hostDocOf>[0], extra: Readonly<Record<string, unknown>> = {}): string {
   const before = row === undefined ? {} : (JSON.parse(row.doc) as Record<string, unknown>)
-  const { labels, schedulable, facts, failureStreak } = host
-  return JSON.stringify({ ...before, labels, schedulable, facts, failureStreak, ...extra })
+  return JSON.stringify({ ...before, ...hostDocOf(host), ...extra })
 }
 
 /** Moves a host to another state; a move that the table does not have is a bug and throws. */

@@ -104,14 +104,13 @@ export function hostOf(row: HostRow): Host {
   }
 }
 
+/** All that a host's row keeps of it in its `doc`, in one place: who writes only a part of it loses the rest. */
+export function hostDocOf({ labels, schedulable, facts, failureStreak, repairedAt }: HostDoc): HostDoc {
+  return { labels, schedulable, facts, failureStreak, repairedAt }
+}
+
 export function hostDoc(host: HostDoc): string {
-  return JSON.stringify({
-    labels: host.labels,
-    schedulable: host.schedulable,
-    facts: host.facts,
-    failureStreak: host.failureStreak,
-    repairedAt: host.repairedAt,
-  } satisfies HostDoc)
+  return JSON.stringify(hostDocOf(host))
 }
 
 type OperationDoc = Omit<Operation, 'id' | 'hostId' | 'state' | 'generation' | 'requestedAt' | 'endedAt'> & { readonly revision?: number }

@@ -102,6 +102,6 @@ describe('a host that only a restart of its machine cures', () => {
     await fleet.time.advance(hour / 4)
     expect([asked, await repairOf('mini-1')]).toEqual([3, { engines: ['user'], tries: 3 }])
     const [entry] = await fleet.core.services.judgement.explain(`host/${(await fleet.host('mini-1')).id}`, fleet.time.clock.now())
-    expect(entry?.message).toContain('3 restarts did not cure it')
+    expect(entry?.message).toContain('it was asked to restart 3 times, which did not cure it')
   })
 })

@@ -1,4 +1,5 @@
 import { readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { totalmem } from 'node:os'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import type { QemuEngine } from '../../src/drivers/engines/qemu/engine.ts'
 import type { WarmRequest } from '../../src/ports/engine.ts'
@@ -78,6 +79,43 @@ describe('machines that are started before anybody asks', () => {
     expect(warm()).not.toContain(gone)
     expect((await shellInside(engine, other.id, 'echo runs')).stdout).toBe('runs\n')
     await engine.destroy(other.id)
+  })
+
+  it('make room for two requests at once, and are not made where they would take a job’s memory', async () => {
+    await engine.keepWarm(await wanted(2), signal)
+    expect(warm()).toHaveLength(2)
+    const shape = { cpu: 1, memoryMiB: 320, diskMiB: 64 }
+    const others = [await requestFor(engine, { image: 'debian', shape }), await requestFor(engine, { image: 'debian', shape })]
+    await Promise.all(others.map((other) => engine.create(other)))
+    expect(warm()).toEqual([])
+    for (const { id } of others) await engine.destroy(id)
+    const [one] = await wanted(1)
+    const { like } = one as WarmRequest
+    const most = Math.ceil(totalmem() / 1024 ** 2)
+    await engine.keepWarm([{ like: { ...like, shape: { ...like.shape, memoryMiB: most } }, count: 1 }], signal)
+    expect(warm()).toEqual([])
+  })
+
+  it('are made for one queue also where another asks for what is not here', async () => {
+    const [one] = await wanted(1)
+    const { like } = one as WarmRequest
+    const both = [
+      { like: { ...like, image: 'nowhere' }, count: 1 },
+      { like, count: 1 },
+    ]
+    await expect(engine.keepWarm(both, signal)).rejects.toThrow(/nowhere/)
+    expect(warm()).toHaveLength(1)
+  })
+
+  it('are given to a request that comes while one that is alike is being made', async () => {
+    const making = engine.keepWarm(await wanted(2), signal)
+    await eventually(() => expect(warm().length).toBeGreaterThan(0))
+    const requests = [await requestFor(engine, { image: 'debian' }), await requestFor(engine, { image: 'debian' })]
+    for (const request of requests) await engine.create(request)
+    for (const request of requests) await engine.start(request.id)
+    await making
+    expect((await engine.list()).map(({ state }) => state)).toEqual(['running', 'running'])
+    for (const { id } of requests) await engine.destroy(id)
   })
 
   it('go when nobody wants them, and when they died; a crash while one is given away costs it nothing', async () => {

@@ -1,4 +1,4 @@
-import { withDeadline } from '../../act/agent/deadline.ts'
+import { orAborted, withDeadline } from '../../act/agent/deadline.ts'
 import { messageOf } from '../../act/agent/outcome.ts'
 import { minute, second } from '../../model/instant.ts'
 import type { AgentSettings } from '../../model/sync.ts'
@@ -31,7 +31,8 @@ export async function keepSandboxesWarm(options: WarmKeeperOptions): Promise<voi
     for (const engine of engines) {
       try {
         const round = engine.keepWarm(wantedOf(engine, options), stopping)
-        await withDeadline(ports.timers, round, { ms: roundLimit, what: 'keeping sandboxes started' })
+        // An agent that stops does not wait for a boot: what is half made is removed by the next one.
+        await orAborted(withDeadline(ports.timers, round, { ms: roundLimit, what: 'keeping sandboxes started' }), stopping)
       } catch (error) {
         stopping.throwIfAborted()
         ports.log.warn('a sandbox could not be started ahead of its job', { engine: engine.name, error: messageOf(error) })

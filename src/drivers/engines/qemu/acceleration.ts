@@ -61,8 +61,6 @@ export class Acceleration {
       shape: { cpu: 1, memoryMiB: 512, diskMiB: 16 },
       network: 'none',
       blockedAddresses: [],
-      warm: false,
-      folder: null,
       // Behind every slot that a machine can have.
       slot: this.#config.slots,
       phase: 'creating',

@@ -65,8 +65,8 @@ export class QemuEngine implements WarmingEngine {
       slots: config.slots,
       records: this.#records,
       turns: this.#turns,
-      write: (request, warm) => this.#make(request, warm),
-      start: (record) => this.#starting.start(record),
+      write: (request, warm) => this.#underLock(() => Promise.resolve(this.#write(request, warm))),
+      start: async (record) => this.#starting.start(await this.#withDisks(record)),
       remove: (record) => this.#remove(record),
     })
   }
@@ -111,7 +111,7 @@ export class QemuEngine implements WarmingEngine {
   }
 
   list(): Promise<readonly EngineSandbox[]> {
-    const sandboxes = this.#records.list().filter(({ warm }) => !warm)
+    const sandboxes = this.#records.list().filter(({ warm }) => warm !== true)
     return Promise.resolve(sandboxes.map((record) => this.#view(record)))
   }
 
@@ -124,18 +124,15 @@ export class QemuEngine implements WarmingEngine {
       this.#prepare()
       // A record that is not ready is what a crash left of an earlier try: nobody ever used it.
       if (known !== null) await this.#remove(known)
-      const warm = this.#warm.take(request)
-      if (warm !== null) return this.#view(warm)
-      await this.#warm.makeRoom(request)
-      return this.#view(await this.#make(request, false))
+      const record = await this.#warm.allocate(request)
+      return this.#view(record.phase === 'ready' ? record : await this.#withDisks(record))
     })
   }
 
   async keepWarm(wanted: readonly WarmRequest[], signal: AbortSignal): Promise<void> {
     this.#prepare()
     const ability = await this.#look()
-    for (const { like } of wanted) refuseRequest(this.#config, ability, like)
-    await this.#warm.keep(wanted, signal)
+    await this.#warm.keep(wanted, { signal, refuse: (like) => refuseRequest(this.#config, ability, like) })
   }
 
   start(id: string): Promise<EngineSandbox> {
@@ -231,8 +228,7 @@ export class QemuEngine implements WarmingEngine {
     return underLock(`${this.#config.stateDir}/lock`, work)
   }
 
-  async #make(request: SandboxRequest, warm: boolean): Promise<MachineRecord> {
-    const record = await this.#underLock(() => Promise.resolve(this.#write(request, warm)))
+  async #withDisks(record: MachineRecord): Promise<MachineRecord> {
     await makeDisks(filesOf(this.#config, record), imageOf(this.#config, record.image), record.shape.diskMiB)
     return this.#records.put({ ...record, phase: 'ready' })
   }
@@ -250,8 +246,7 @@ export class QemuEngine implements WarmingEngine {
       shape,
       network: network === 'nat' ? 'nat' : 'none',
       blockedAddresses: [...blockedAddresses],
-      warm,
-      folder: null,
+      ...(warm ? { warm } : {}),
       slot,
       phase: 'creating',
       createdAt: Date.now(),

@@ -3,7 +3,7 @@ import { Holder } from '../records.ts'
 import { socketPlace } from './socket-place.ts'
 
 /** What the engine wrote down before it changed anything on the host for a machine. */
-export const MachineRecord = z.strictObject({
+export const MachineRecord = z.object({
   id: z.string(),
   jobId: z.string(),
   image: z.string(),
@@ -11,9 +11,9 @@ export const MachineRecord = z.strictObject({
   network: z.enum(['nat', 'none']),
   blockedAddresses: z.array(z.string()),
   /** Nobody's sandbox yet: started for the next request that is alike. */
-  warm: z.boolean().default(false),
+  warm: z.boolean().optional(),
   /** Name of its directory where that is not its id: a machine that was warm keeps the one it began with. */
-  folder: z.string().nullable().default(null),
+  folder: z.string().optional(),
   /** Which UID and which /30 network are its own. */
   slot: z.int(),
   /** `creating` until its disks exist, `removing` from the first step of its end; a crash leaves what is to be cleaned. */

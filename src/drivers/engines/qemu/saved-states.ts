@@ -89,7 +89,7 @@ export class SavedStates {
     mkdirSync(part, { recursive: true, mode: 0o700 })
     await makeDisks(files, image, record.shape.diskMiB)
     // Its UID is one that no machine has.
-    const maker = { ...record, id: makerName(key), folder: null, slot: this.#config.slots + 1 }
+    const maker = { ...record, id: makerName(key), folder: makerName(key), slot: this.#config.slots + 1 }
     const holder = await startMachine({ config: this.#config, record: maker, image, accelerator, state: 'save' }, files)
     let control: GuestControl | undefined
     try {

@@ -19,11 +19,17 @@ interface WarmParts {
   readonly slots: number
   readonly records: RecordStore<MachineRecord>
   readonly turns: Turns
-  /** Makes the record of a new machine; CONFLICT when no slot is free. */
+  /** Writes the record of a new machine; CONFLICT when no slot is free. */
   readonly write: (request: SandboxRequest, warm: boolean) => Promise<MachineRecord>
   /** Makes its disks and starts it. */
   readonly start: (record: MachineRecord) => Promise<MachineRecord>
   readonly remove: (record: MachineRecord) => Promise<number>
+}
+
+/** How a round is to be: it stops between two machines when it is told to, and passes over what `refuse` throws at. */
+export interface Round {
+  readonly signal: AbortSignal
+  readonly refuse: (like: Kind) => void
 }
 
 /** Machines that were started before anybody asked for them, in slots that are free. The first request that is alike takes one as it is. */
@@ -39,8 +45,38 @@ export class WarmMachines {
     return this.#all().map(({ id }) => id)
   }
 
-  /** Gives the oldest machine that is alike to the request's sandbox, or null. No step in it waits, so two requests never get one machine. */
-  take(request: SandboxRequest): MachineRecord | null {
+  /**
+   * The machine of a request: a warm one that is alike, whole; else the record of a new one, for which warm ones make room. One request at a time, and not
+   * while the keeper takes a slot: two that make room for themselves would each see the other's.
+   */
+  allocate(request: SandboxRequest): Promise<MachineRecord> {
+    return this.#parts.turns.take('allocation', async () => {
+      const taken = this.#take(request) ?? (await this.#makeRoom(request))
+      return taken ?? this.#parts.write(request, false)
+    })
+  }
+
+  /** Removes those that are not wanted, do not work or are old, then makes what is missing, one after another. Rejects with the first refusal at the end. */
+  keep(wanted: readonly WarmRequest[], round: Round): Promise<void> {
+    // A round that a caller gave up waiting for may still be under way.
+    return this.#parts.turns.take('warm', async () => {
+      const refusals: unknown[] = []
+      const possible = wanted.filter(({ like }) => {
+        try {
+          round.refuse(like)
+          return true
+        } catch (error) {
+          refusals.push(error)
+          return false
+        }
+      })
+      await this.#round(possible, round.signal)
+      if (refusals.length > 0) throw refusals[0]
+    })
+  }
+
+  /** Gives the oldest machine that is alike to the request's sandbox, or null. */
+  #take(request: SandboxRequest): MachineRecord | null {
     const { records } = this.#parts
     const found = this.#all().find((record) => isReady(record) && isAlike(record, request) && !this.#isTaken(record))
     if (found === undefined) return null
@@ -51,21 +87,24 @@ export class WarmMachines {
     return taken
   }
 
-  /** Takes warm machines away until there is a slot and memory for a request that none of them is alike to. */
-  async makeRoom(request: Pick<SandboxRequest, 'shape'>): Promise<void> {
-    const { records, slots } = this.#parts
+  /** Takes warm machines away until there is a slot and memory. One that is just being made and is alike is waited for, and given. */
+  async #makeRoom(request: SandboxRequest): Promise<MachineRecord | null> {
     for (const warm of this.#all()) {
-      const all = records.list()
-      const memoryMiB = all.reduce((sum, { shape }) => sum + shape.memoryMiB, request.shape.memoryMiB)
-      if (all.length < slots && memoryMiB * 1024 ** 2 <= totalmem() * memoryShare) return
+      if (this.#hasRoom(request)) return null
+      if (isAlike(warm, request)) {
+        await this.#parts.turns.take(warm.id, () => Promise.resolve())
+        const taken = this.#take(request)
+        if (taken !== null) return taken
+      }
       await this.#remove(warm.id)
     }
+    return null
   }
 
-  /** Removes those that are not wanted, do not work or are old, then makes what is missing, one after another. Stops between two when it is told to. */
-  keep(wanted: readonly WarmRequest[], signal: AbortSignal): Promise<void> {
-    // A round that a caller gave up waiting for may still be under way.
-    return this.#parts.turns.take('warm', () => this.#round(wanted, signal))
+  #hasRoom({ shape }: Pick<Kind, 'shape'>): boolean {
+    const all = this.#parts.records.list()
+    const memoryMiB = all.reduce((sum, record) => sum + record.shape.memoryMiB, shape.memoryMiB)
+    return all.length < this.#parts.slots && memoryMiB * 1024 ** 2 <= totalmem() * memoryShare
   }
 
   async #round(wanted: readonly WarmRequest[], signal: AbortSignal): Promise<void> {
@@ -77,21 +116,22 @@ export class WarmMachines {
       else await this.#remove(record.id)
     }
     for (const [index, one] of wanted.entries()) {
-      for (let missing = one.count - (have[index] ?? 0); missing > 0; missing -= 1) {
-        if (signal.aborted || this.#parts.records.list().length >= this.#parts.slots) return
-        await this.#make(one)
-      }
+      for (let missing = one.count - (have[index] ?? 0); missing > 0 && !signal.aborted; missing -= 1) await this.#make(one)
     }
   }
 
   async #make({ like }: WarmRequest): Promise<void> {
+    const { turns, write, records, start, remove } = this.#parts
     const id = `wrm_${randomBytes(13).toString('hex')}`
-    await this.#parts.turns.take(id, async () => {
-      const record = await this.#parts.write({ ...like, id, jobId: id, mount: null }, true)
+    const request = { ...like, id, jobId: id, mount: null }
+    await turns.take(id, async () => {
+      if ((await turns.take('allocation', async () => (this.#hasRoom(like) ? write(request, true) : null))) === null) return
+      const record = records.get(id)
+      if (record === null) return
       try {
-        await this.#parts.start(record)
+        await start(record)
       } catch (error) {
-        await this.#parts.remove(record)
+        await remove(record)
         throw error
       }
     })
@@ -108,7 +148,7 @@ export class WarmMachines {
   #all(): readonly MachineRecord[] {
     return this.#parts.records
       .list()
-      .filter(({ warm }) => warm)
+      .filter(({ warm }) => warm === true)
       .toSorted((a, b) => a.createdAt - b.createdAt)
   }
 
