@@ -121,7 +121,9 @@ describe('a host that only a restart of its machine cures', () => {
     expect(repairSteps({ hosts: [{ ...host, schedulable: forPeople }] })).toEqual([])
     const tried = { ...quarantine, repair: { engines: ['tart' as const], tries: mostReboots } }
     expect(repairSteps({ hosts: [{ ...host, schedulable: tried }] })).toEqual([])
-    expect(waitOf({ hosts: [{ ...host, schedulable: tried }] })?.message).toContain('it was asked to restart 3 times, which did not cure it')
+    expect(waitOf({ hosts: [{ ...host, schedulable: tried }] })?.message).toContain(
+      'it was asked to restart 3 times, which did not cure it',
+    )
   })
 
   it('is restarted once an hour at most, to the millisecond, and the plan says when to look again', () => {

@@ -35,7 +35,7 @@ describe('machines that are started before anybody asks', () => {
     return ids.filter((id) => recordOf(id).warm)
   }
 
-  async function wanted(count: number): Promise<readonly WarmRequest[]> {
+  async function wanted(count: number): Promise<readonly [WarmRequest]> {
     const { id: _id, jobId: _jobId, mount: _mount, ...like } = await requestFor(engine, { image: 'debian' })
     return [{ like, count }]
   }
@@ -90,7 +90,7 @@ describe('machines that are started before anybody asks', () => {
     expect(warm()).toEqual([])
     for (const { id } of others) await engine.destroy(id)
     const [one] = await wanted(1)
-    const { like } = one as WarmRequest
+    const { like } = one
     const most = Math.ceil(totalmem() / 1024 ** 2)
     await engine.keepWarm([{ like: { ...like, shape: { ...like.shape, memoryMiB: most } }, count: 1 }], signal)
     expect(warm()).toEqual([])
@@ -98,7 +98,7 @@ describe('machines that are started before anybody asks', () => {
 
   it('are made for one queue also where another asks for what is not here', async () => {
     const [one] = await wanted(1)
-    const { like } = one as WarmRequest
+    const { like } = one
     const both = [
       { like: { ...like, image: 'nowhere' }, count: 1 },
       { like, count: 1 },
