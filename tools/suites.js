@@ -47,7 +47,7 @@ export const suites = [
     platform: 'linux',
     root: true,
     testSeconds: 120,
-    minutes: 15,
+    minutes: 30,
   },
   {
     name: 'vm',

@@ -90,11 +90,11 @@ export function netPrefix(): string {
 }
 
 /** Adds the host's end of a guest's wire; the guest's end is `en0` in its network. Gone with the guest. */
-export function wire(pid: number, address: string): void {
+export function wire(pid: number, { address, mac }: { readonly address: string; readonly mac: string }): void {
   const name = `tf${pid.toString(36)}`
   const gateway = `${netPrefix()}.1`
   const ip = (words: string): void => void execFileSync('ip', words.split(' '), { stdio: ['ignore', 'ignore', 'pipe'] })
-  ip(`link add ${name} type veth peer name en0 netns ${pid}`)
+  ip(`link add ${name} type veth peer name en0 address ${mac} netns ${pid}`)
   ip(`addr add ${gateway}/32 dev ${name}`)
   ip(`link set ${name} up`)
   ip(`route append ${address}/32 dev ${name} src ${gateway}`)

@@ -159,7 +159,7 @@ class Running {
     const lost = { expired: has('expiredLease'), duplicate: has('duplicateLease'), silent: has('noLease') }
     const address = await lease({ name: 'guest', mac, ...lost })
     if (hasEffect(this.#faults, 'malformedLeases')) spoilLeases()
-    wire(this.#guest.pid, address)
+    wire(this.#guest.pid, { address, mac })
     this.#guest.plug(address, `${netPrefix()}.1`)
     const said = await this.#guest.said
     this.#agentAnswers = said === 'up' && !hasEffect(this.#faults, 'noAgent')

@@ -8,6 +8,7 @@ import { runsOf, switchOff } from './ending.ts'
 import { faultIn } from './faults.ts'
 import { ghostProblem, hasBooted, knownGhost, rememberBoot, rememberGhost } from './ghost.ts'
 import { macGuests } from './guests.ts'
+import { hardwareAddress } from './images.ts'
 import { identify } from './processes.ts'
 import { machineFiles, placesInside, type Door, type MachineRecord, type Process } from './record.ts'
 import type { TartEngineConfig } from './settings.ts'
@@ -111,7 +112,20 @@ async function trySsh(around: Around, record: MachineRecord): Promise<Door | nul
   const address = stdout.trim()
   if (code !== 0 || !/^[\d.]+$/.test(address)) return null
   writeSshConfig(around.config, record, address)
-  return tryDoor(around, record, { kind: 'ssh', address })
+  const door = { kind: 'ssh' as const, address }
+  return (await leadsElsewhere(around, record, door)) ? null : tryDoor(around, record, door)
+}
+
+const addressesScript = 'PATH=/usr/sbin:/sbin:/usr/bin:/bin; ifconfig -a 2>/dev/null || ip link'
+
+/**
+ * Whether an address is that of another machine: two guests may be given the same one (tart#1097), clones of one image know the same keys, and a job in the
+ * machine of another would see what is that one's alone. A guest that does not tell its hardware addresses is believed.
+ */
+async function leadsElsewhere(around: Around, record: MachineRecord, door: Door): Promise<boolean> {
+  const { code, stdout } = await askInside(around, { record, door }, { script: addressesScript, timeoutMs: askMs })
+  const found = code === 0 ? stdout.toLowerCase().match(/\b(?:[0-9a-f]{2}:){5}[0-9a-f]{2}\b/g) : null
+  return found !== null && !found.includes(hardwareAddress(around.config, record.name))
 }
 
 /** What there is to try, in order. The guest agent needs neither address nor password and comes first. */

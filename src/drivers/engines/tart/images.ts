@@ -10,7 +10,17 @@ const Config = z.object({
   os: z.enum(['darwin', 'linux']),
   cpuCountMin: z.number(),
   memorySizeMin: z.number(),
+  macAddress: z.string(),
 })
+
+function configOf({ home }: TartEngineConfig, name: string): z.infer<typeof Config> {
+  return Config.parse(JSON.parse(readFileSync(`${home}/vms/${name}/config.json`, 'utf8')))
+}
+
+/** The hardware address of a machine's network, in lower case and with all its zeros. */
+export function hardwareAddress(config: TartEngineConfig, name: string): string {
+  return configOf(config, name).macAddress.toLowerCase()
+}
 
 const mib = 1024 * 1024
 
@@ -42,7 +52,7 @@ export function fitting(
   name: string,
   shape: Shape,
 ): { readonly os: 'darwin' | 'linux'; readonly words: readonly string[]; readonly notes: readonly string[] } {
-  const { os, cpuCountMin, memorySizeMin } = Config.parse(JSON.parse(readFileSync(`${config.home}/vms/${name}/config.json`, 'utf8')))
+  const { os, cpuCountMin, memorySizeMin } = configOf(config, name)
   const cpu = Math.max(Math.ceil(shape.cpu), os === 'darwin' ? cpuCountMin : 1)
   const memory = Math.max(shape.memoryMiB, os === 'darwin' ? Math.ceil(memorySizeMin / mib) : 1)
   const more = [
