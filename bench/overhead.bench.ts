@@ -106,6 +106,18 @@ async function runningSandbox(fleet: Fleet, wants: Readonly<Record<string, unkno
   return id
 }
 
+/** Sandboxes of people outlive their agent: they are removed before it. */
+async function removeSandboxes(fleet: Fleet): Promise<void> {
+  const { url, token } = fleet.address()
+  const left = async (): Promise<readonly SandboxView[]> => {
+    const { items } = await fleet.api.get<{ items: readonly SandboxView[] }>('/sandboxes')
+    return items.filter(({ state }) => state !== 'gone')
+  }
+  for (const { id } of await left())
+    await fetch(`${url}/api/v1/sandboxes/${id}`, { method: 'DELETE', headers: { authorization: `Bearer ${token}` } })
+  await waitFor('all sandboxes to be gone', async () => (await left()).length === 0, longest)
+}
+
 /** Opens a command in a running sandbox, and gives when the first byte of its output came. */
 async function throughSandbox(fleet: Fleet, sandboxId: string): Promise<number> {
   const { url, token } = fleet.address()
@@ -166,7 +178,7 @@ async function withFleet(
     return all
   } finally {
     await bare?.remove()
-    await fleet.remove()
+    await removeSandboxes(fleet).finally(() => fleet.remove())
   }
 }
 
