@@ -238,7 +238,8 @@ export async function recordHostReport(
     tx.note('host.rebooted', `host/${host.name}`, { data: { from: host.bootId, to: report.bootId } })
     tx.desire(host.id)
   }
-  const after: Host = { ...now, bootId: report.bootId, facts: report.facts ?? now.facts, lastSeenAt: tx.now }
+  const kept = rebooted ? restarted(now.facts) : now.facts
+  const after: Host = { ...now, bootId: report.bootId, facts: report.facts ?? kept, lastSeenAt: tx.now }
   const row = now === host ? seen : await findHostRow(tx.db, host.id)
   await tx.db
     .updateTable('hosts')
@@ -247,6 +248,13 @@ export async function recordHostReport(
     .execute()
   tx.touch('host', host.id)
   return after
+}
+
+/** What an earlier boot had seen, without the restart that it needed: it has had one, and says itself when it needs another. */
+function restarted(facts: HostFacts | null): HostFacts | null {
+  if (facts === null) return null
+  const { needsReboot: _, ...kept } = facts
+  return kept
 }
 
 /**

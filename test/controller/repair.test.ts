@@ -1,10 +1,28 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import type { Repair } from '../../src/model/host.ts'
 import { hour, minute } from '../../src/model/instant.ts'
+import { syncProtocol, type SyncRequest } from '../../src/model/sync.ts'
 import { startFleet, type Fleet } from '../doubles/controller-fleet.ts'
 import type { OperationScript, Script } from '../doubles/simulated-agent.ts'
 
 const ill = { needsReboot: [{ engine: 'user' as const, reason: 'it is stuck' }] }
+
+/** A host of a boot that has not looked at itself yet. */
+function plainSync(bootId: string): SyncRequest {
+  return {
+    protocol: syncProtocol,
+    agentVersion: '0',
+    bootId,
+    instanceId: 'one',
+    seen: { epoch: 0, generation: 0 },
+    waitMs: 0,
+    sentAt: 0,
+    facts: null,
+    attempts: [],
+    operations: [],
+    sandboxes: [],
+  }
+}
 
 /** Runs until it is cancelled. */
 const endless: Script = async ({ reach, cancelled }) => {
@@ -85,6 +103,27 @@ describe('a host that only a restart of its machine cures', () => {
       'host.returned',
     ])
     expect((await fleet.host('mini-1')).failureStreak).toBe(0)
+  })
+
+  it('is not restarted once more when a person was faster and it has not looked at itself since', async () => {
+    fleet = await startFleet()
+    let facts: object = {}
+    const agent = await fleet.agent('mini-1', { script: endless, facts: () => facts })
+    const running = await fleet.submit()
+    await fleet.until(async () => (await fleet.job(running.id)).state === 'running')
+    facts = ill
+    await agent.tell()
+    await fleet.until(async () => (await repairOf('mini-1')) !== 'open')
+    agent.kill()
+    const { id } = await fleet.host('mini-1')
+    for (let round = 0; round < 5; round += 1) {
+      await fleet.link(id).sync(plainSync('boot-2'), new AbortController().signal)
+      await fleet.time.advance(2000)
+    }
+    expect((await fleet.attempts(running.id)).map(({ state }) => state)).toEqual(['ended'])
+    expect((await fleet.host('mini-1')).facts).not.toHaveProperty('needsReboot')
+    expect(await repairOf('mini-1')).toEqual({ engines: ['user'], tries: 0 })
+    expect(await story()).toEqual(['host.quarantined', 'host.rebooted'])
   })
 
   it('is asked again later when its agent may not restart it, and keeps waiting for a person after three times', async () => {
