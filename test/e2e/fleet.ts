@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process'
 import { mkdir, readFile, readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { HostView } from '../../src/model/api.ts'
+import type { Shape } from '../../src/model/shape.ts'
 import { startPostgres, type PostgresServer } from '../store/postgres-server.ts'
 import { apiOf, type Api } from './api.ts'
 import { copyKeys, fleetController, type FleetController } from './fleet-controller.ts'
@@ -16,7 +17,13 @@ export interface FleetOptions {
   /** Two need PostgreSQL; default: one. */
   readonly controllers?: 1 | 2
   /** Gives its host the `qemu` engine as well, with an image `debian` in this folder. */
-  readonly machines?: { readonly folder: string; readonly slots: number; readonly savedStates?: number }
+  readonly machines?: {
+    readonly folder: string
+    readonly slots: number
+    readonly savedStates?: number
+    /** A queue for whose jobs, of this shape and with network `none`, the host keeps one machine started. */
+    readonly warm?: { readonly queue: string; readonly shape: Shape }
+  }
 }
 
 /** One or two controllers and one agent as processes of their own, on loopback, with accounts and networks that no other run uses. */
@@ -58,8 +65,23 @@ function enginesOf({ slots, machines }: FleetOptions): Readonly<Record<string, u
   if (machines === undefined) return { user }
   const number = process.pid % 200
   const own = { prefix: `q${number.toString(36)}x-`, firstUid: 570_000 + number * 20, netRange: `198.18.${number}.0/24` }
-  const { folder, ...settings } = machines
+  const { folder, warm: _, ...settings } = machines
   return { user, qemu: { ...own, ...settings, images: { debian: folder } } }
+}
+
+/** What the operator of this fleet wants. */
+function specOf({ machines }: FleetOptions): Readonly<Record<string, unknown>> {
+  if (machines === undefined) return { version: 1 }
+  const images = { debian: { engine: 'qemu' } }
+  if (machines.warm === undefined) return { version: 1, images }
+  const { queue, shape } = machines.warm
+  const engines = { user: {}, qemu: { networks: ['none', 'nat'], warm: { [queue]: 1 } } }
+  return {
+    version: 1,
+    images,
+    pools: { default: { engines } },
+    queues: { default: {}, [queue]: { engine: 'qemu', image: 'debian', shape } },
+  }
 }
 
 /** Starts a fleet and waits until its host takes jobs. */
@@ -70,10 +92,7 @@ export async function startFleet(options: FleetOptions): Promise<Fleet> {
   const postgres = options.store === 'postgres' ? await startPostgres() : null
   const storeEnv: Record<string, string> = postgres === null ? {} : { CIDERY_STORE_URL: await postgres.createDatabase() }
   const spec = join(directory.path, 'cidery.yaml')
-  await writeFile(
-    spec,
-    JSON.stringify({ version: 1, ...(options.machines === undefined ? {} : { images: { debian: { engine: 'qemu' } } }) }),
-  )
+  await writeFile(spec, JSON.stringify(specOf(options)))
   const first = await makeController(storeEnv)
   const { stateDir } = first
   const controllers = [first]
