@@ -3,6 +3,12 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { eventually } from '../engine/support/eventually.ts'
 import { doubleOnly, images, onRealTart, TartLab, provenance, type Launched } from './lab.ts'
 
+/** Connections that a socket's listener has now. */
+function callersOf(path: string): number {
+  const lines = readFileSync('/proc/net/unix', 'utf8').split('\n')
+  return lines.filter((line) => line.endsWith(` ${path}`)).length - 1
+}
+
 describe('tart run', () => {
   let lab: TartLab
   const made = new Set<string>()
@@ -235,6 +241,8 @@ describe('tart run', () => {
     launch('cidery-two')
     await eventually(async () => expect((await lab.tart(['ip', 'cidery-two'])).code).toBe(0))
     const asked = lab.launch(['exec', 'cidery-two', 'true'])
+    // It has to hang already: one that comes after the stop is told that the machine does not run.
+    await eventually(() => expect(callersOf(`${lab.path('cidery-two')}/control.sock`)).toBeGreaterThan(0))
     expect((await lab.tart(['stop', 'cidery-two'])).code).toBe(0)
     expect((await asked.ended).code).toBe(1)
   })

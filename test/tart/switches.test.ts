@@ -70,7 +70,7 @@ describe('the tart engine under each switch of the double', () => {
     const engine = door === 'agent' ? plain : makeTartEngine({ ...settings, ssh: { keyFile: lab.key } })
     const withoutAgent = door === 'ssh' ? (['noAgent'] as const) : []
     // For an address that two have there has to be another one.
-    const other = effect === 'duplicateLease' ? await boot(plain, { image: 'debian-12' }) : null
+    const other = effect === 'duplicateLease' ? await boot(plain, mac) : null
     lab.faults([{ command: 'run', effects: [effect, ...withoutAgent] }])
     const { id } = await engine.create(await requestFor(engine, mac))
     if (ending === 'works') {
@@ -128,6 +128,14 @@ describe('the tart engine under each switch of the double', () => {
     expect(failure.details).toMatchObject({ fault })
     expect(failure.hint ?? '').toMatch(hint)
     await engine.destroy(id)
+    await nothingLeft()
+  })
+
+  it('gives a command’s own exit code, also where Tart has a meaning for it', async () => {
+    const { id } = await boot(plain, mac)
+    for (const code of [1, 2, 64, 126, 127, 128, 255]) expect((await shellInside(plain, id, `exit ${code}`)).code).toBe(code)
+    expect((await plain.list())[0]?.state).toBe('running')
+    await plain.destroy(id)
     await nothingLeft()
   })
 
