@@ -1,6 +1,6 @@
 import { StrictMode, useEffect, useState } from 'react'
 import { createRoot } from 'react-dom/client'
-import { ApiError, call, keepCsrfToken } from './api/client.ts'
+import { ApiError, call, keepCsrfToken, onSignedOut } from './api/client.ts'
 import { useStreamState } from './api/live.ts'
 import { FleetPage } from './pages/fleet.tsx'
 import { HostPage } from './pages/host.tsx'
@@ -38,6 +38,10 @@ function App() {
     setState({ kind: 'in', session })
   }
   useEffect(() => {
+    // A wrong password and the first look at the session are answered by who asked.
+    onSignedOut(() =>
+      setState((before) => (before.kind === 'in' ? { kind: 'out', problem: 'your session is over: sign in again' } : before)),
+    )
     openSession().then(enter, (error: unknown) => setState({ kind: 'out', problem: problemOf(error) }))
   }, [])
   if (state.kind === 'loading') return <p className="quiet">Loading…</p>

@@ -11,6 +11,13 @@ export class ApiError extends Error {
   }
 }
 
+let signedOut: () => void = () => {}
+
+/** Calls back when the server says that nobody is signed in (any more). */
+export function onSignedOut(listener: () => void): void {
+  signedOut = listener
+}
+
 let csrfToken: string | null = null
 
 /** The token that each write of this browser session carries; it comes with the session. */
@@ -37,8 +44,13 @@ export async function call<T>(method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE
     ...(options.body === undefined ? {} : { body: JSON.stringify(options.body) }),
     ...(options.signal === undefined ? {} : { signal: options.signal }),
   })
+  if (!response.ok) throw await refusal(response)
   if (response.status === 204) return undefined as T
-  const body: unknown = await response.json().catch(() => ({}))
-  if (!response.ok) throw new ApiError(response.status, body as Partial<Problem>)
-  return body as T
+  return (await response.json().catch(() => ({}))) as T
+}
+
+/** What an answer that is not ok says, in its own words. */
+export async function refusal(response: Response): Promise<ApiError> {
+  if (response.status === 401) signedOut()
+  return new ApiError(response.status, (await response.json().catch(() => ({}))) as Partial<Problem>)
 }

@@ -1,16 +1,19 @@
+import { ApiError, refusal } from '../api/client.ts'
 import { append, cut, emptyWindow, endOf, prepend, type LogWindow, type WindowLimits } from './window.ts'
 
 /**
  * `live`: new bytes are shown as they come. `held`: the end of the window is not the end of the log, or people look at an older part. `complete`: the log has
- * ended and the window is at its end. `lost`: the connection broke and is tried again.
+ * ended and the window is at its end. `lost`: the connection broke and is tried again. `refused`: the server says no, and will again.
  */
-export type LogState = 'connecting' | 'live' | 'held' | 'complete' | 'lost'
+export type LogState = 'connecting' | 'live' | 'held' | 'complete' | 'lost' | 'refused'
 
 export interface LogView {
   readonly window: LogWindow
   /** Goes up when the window begins somewhere else, so that its rows have nothing to do with those before. */
   readonly opening: number
   readonly state: LogState
+  /** Why it is `refused`; null otherwise. */
+  readonly problem: ApiError | null
   /** Bytes that the log is known to have. */
   readonly length: number
 }
@@ -43,7 +46,7 @@ type Work = (signal: AbortSignal) => Promise<Work | null>
 /** Reads a log in windows by offset, and follows its end. */
 export function createLogReader(path: string): LogReader {
   const listeners = new Set<() => void>()
-  let view: LogView = { window: emptyWindow(0), opening: 0, state: 'connecting', length: 0 }
+  let view: LogView = { window: emptyWindow(0), opening: 0, state: 'connecting', problem: null, length: 0 }
   let task = new AbortController()
   let doing: Work | null = null
   /** What was asked for meanwhile; only the last of it matters. */
@@ -52,7 +55,7 @@ export function createLogReader(path: string): LogReader {
   let over = false
 
   function show(change: Partial<LogView>): void {
-    const next = { ...view, ...change }
+    const next = { ...view, problem: null, ...change }
     view = { ...next, length: Math.max(next.length, endOf(next.window)) }
     for (const listener of listeners) listener()
   }
@@ -71,9 +74,13 @@ export function createLogReader(path: string): LogReader {
       doing = next
       try {
         next = await next(signal)
-      } catch {
-        // Whatever broke, the bytes that came are kept, and the rest is asked for again.
+      } catch (error) {
         if (signal.aborted) return
+        if (isFinal(error)) {
+          show({ state: 'refused', problem: error })
+          break
+        }
+        // Whatever broke, the bytes that came are kept, and the rest is asked for again.
         show({ state: 'lost' })
         await new Promise((resolve) => setTimeout(resolve, retryMs))
       }
@@ -95,7 +102,7 @@ export function createLogReader(path: string): LogReader {
     signal: AbortSignal,
   ): Promise<{ readonly part: Uint8Array; readonly length: number }> {
     const response = await fetch(`${path}&offset=${offset}&bytes=${bytes}`, { signal, credentials: 'same-origin' })
-    if (!response.ok) throw new Error(`the log answered ${response.status}`)
+    if (!response.ok) throw await refusal(response)
     const part = new Uint8Array(await response.arrayBuffer())
     return { part, length: Number(response.headers.get('x-cidery-log-length') ?? offset + part.length) }
   }
@@ -115,7 +122,7 @@ export function createLogReader(path: string): LogReader {
 
   async function follow(signal: AbortSignal): Promise<null> {
     const response = await fetch(`${path}&follow=true&offset=${endOf(view.window)}`, { signal, credentials: 'same-origin' })
-    if (!response.ok || response.body === null) throw new Error(`the log answered ${response.status}`)
+    if (!response.ok || response.body === null) throw await refusal(response)
     show({ state: 'live' })
     const gathered = gather((bytes) => show({ window: cut(append(view.window, bytes), 'start', limits) }), signal)
     const reader = response.body.getReader()
@@ -168,7 +175,7 @@ export function createLogReader(path: string): LogReader {
     toStart: () => begin(openStart),
     toEnd: () => {
       if (endOf(view.window) < view.length) begin(openEnd)
-      else if (view.state === 'held') begin(over ? showComplete : follow)
+      else if (view.state === 'held' || view.state === 'refused') begin(over ? showComplete : follow)
     },
     hold() {
       if (view.state !== 'live') return
@@ -185,6 +192,11 @@ export function createLogReader(path: string): LogReader {
     },
     close: () => task.abort(),
   }
+}
+
+/** Whether the same question would get the same answer. */
+function isFinal(error: unknown): error is ApiError {
+  return error instanceof ApiError && error.status >= 400 && error.status < 500 && error.status !== 429
 }
 
 /** Where the first whole line begins; 0 when there is none. */

@@ -1,5 +1,6 @@
 import { useEffect, useLayoutEffect, useMemo, useRef, useState, useSyncExternalStore, type RefObject } from 'react'
 import { bytes as sizeText } from '../parts/format.ts'
+import { Failure } from '../parts/notice.tsx'
 import { classOf, lastWriting, plainLine, spansOf } from './ansi.ts'
 import { createLogReader, type LogReader, type LogView } from './reader.ts'
 import { SearchBar, useSearch } from './search-bar.tsx'
@@ -17,6 +18,7 @@ const stateWords = {
   held: '‖ held',
   complete: '■ complete',
   lost: '✕ connection lost, trying again',
+  refused: '✕ refused',
 } as const
 
 interface ViewerProps {
@@ -87,7 +89,7 @@ function Viewer({ reader, download }: { readonly reader: LogReader; readonly dow
           </div>
         </div>
       </div>
-      <p className="quiet log-foot">{footText(view)}</p>
+      {view.problem === null ? <p className="quiet log-foot">{footText(view)}</p> : <Failure error={view.problem} />}
     </>
   )
 }
