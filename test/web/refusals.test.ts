@@ -57,6 +57,19 @@ describe('a page that is told no', () => {
     expect(await log.getByRole('alert').count()).toBe(0)
   }, 60_000)
 
+  it('opens the stream of events again that was refused', async () => {
+    let asked = 0
+    await tab.route('**/api/v1/events', async (route) => {
+      asked += 1
+      if (asked > 1) return route.continue()
+      await route.fulfill({ status: 503, contentType: 'application/problem+json', body: '{}' })
+    })
+    await open('/')
+    await tab.getByText('looking every 10 s').waitFor()
+    await tab.getByText('● live').waitFor()
+    expect(asked).toBe(2)
+  }, 60_000)
+
   it('asks who is there when the session is over, and is where it was afterwards', async () => {
     await open(`/jobs/${fleet.retriedJob}`)
     await tab.getByText('■ complete').waitFor()

@@ -9,6 +9,7 @@ export type StreamState = 'connecting' | 'live' | 'cut'
 const listeners = new Set<(hint: Hint) => void>()
 const watchers = new Set<() => void>()
 let source: EventSource | null = null
+let opening: ReturnType<typeof setTimeout> | undefined
 let streamState: StreamState = 'connecting'
 
 /**
@@ -21,21 +22,38 @@ export function onHint(listener: (hint: Hint) => void): () => void {
   return () => {
     listeners.delete(listener)
     if (listeners.size > 0) return
+    clearTimeout(opening)
+    opening = undefined
     source?.close()
     source = null
     enter('connecting')
   }
 }
 
+const reopenMs = 5000
+
 function openStream(): void {
-  if (source !== null) return
-  source = new EventSource('/api/v1/events')
-  source.addEventListener('open', () => enter('live'))
-  source.addEventListener('error', () => enter('cut'))
-  source.addEventListener('message', (message: MessageEvent<string>) => {
+  if (source !== null || opening !== undefined) return
+  const stream = new EventSource('/api/v1/events')
+  source = stream
+  stream.addEventListener('open', () => enter('live'))
+  stream.addEventListener('error', () => {
+    enter('cut')
+    // A browser takes up a broken connection by itself, but never a stream that was refused.
+    if (stream.readyState === EventSource.CLOSED) openLater()
+  })
+  stream.addEventListener('message', (message: MessageEvent<string>) => {
     const hint = JSON.parse(message.data) as Hint
     for (const listener of listeners) listener(hint)
   })
+}
+
+function openLater(): void {
+  source = null
+  opening = setTimeout(() => {
+    opening = undefined
+    openStream()
+  }, reopenMs)
 }
 
 function enter(state: StreamState): void {
