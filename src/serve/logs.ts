@@ -35,7 +35,7 @@ type LogQuery = z.infer<typeof LogQuery>
 const attemptWait = 25 * second
 /** A log is looked at this often even when nobody says that it grew: another controller may have got the bytes. */
 const lookAgain = 2 * second
-/** How long the end of a log is waited for after its attempt ended without it: its host may be gone. */
+/** How long the end of a log is waited for after its attempt ended without it: its host may be gone, or the log be removed. */
 const lateLog = 30 * second
 const pieceBytes = 1024 * 1024
 
@@ -153,11 +153,13 @@ export async function* readLog(services: LogServices, reading: LogReading): Asyn
   }
 }
 
+/** Whether nothing comes after a position that is the end of the bytes that are there. */
 async function isOver(services: Services, attemptId: string, position: number): Promise<boolean> {
   const row = await services.recorder.read((db) => findAttemptRow(db, attemptId))
   if (row === undefined) return true
   const attempt = attemptOf(row)
-  if (attempt.logComplete) return position >= attempt.logBytes
+  if (attempt.logComplete && position >= attempt.logBytes) return true
+  // A complete log that is shorter than it was is not kept any more.
   return row.ended_at !== null && isLate(row.ended_at, services.clock.now())
 }
 

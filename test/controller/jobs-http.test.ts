@@ -1,5 +1,7 @@
 import { createHash } from 'node:crypto'
 import { afterEach, describe, expect, it } from 'vitest'
+import { minute } from '../../src/model/instant.ts'
+import { logName } from '../../src/serve/logs.ts'
 import type { FleetOptions } from '../doubles/controller-fleet.ts'
 import type { Script } from '../doubles/simulated-agent.ts'
 import { the } from '../doubles/the.ts'
@@ -249,6 +251,19 @@ describe('the log of a job', () => {
     void api.call('GET', `/jobs/${body.id}/log?follow=1`).then((got) => (answer = got))
     await api.fleet.until(async () => answer !== undefined)
     expect(the(answer)).toMatchObject({ status: 200, text: '', headers: { 'x-cidery-attempt': '0' } })
+  })
+
+  it('is over for a follower when it is not kept any more, though its attempt is', async () => {
+    await start()
+    const id = await loggedJob()
+    await api.fleet.ended(id)
+    const attempt = the((await api.fleet.attempts(id))[0])
+    await api.fleet.blobs.remove(logName(attempt.id))
+    await api.fleet.time.advance(minute)
+    let answer: Awaited<ReturnType<FleetApi['call']>> | undefined
+    void api.call('GET', `/jobs/${id}/log?follow=1`).then((got) => (answer = got))
+    await api.fleet.until(async () => answer !== undefined)
+    expect(the(answer)).toMatchObject({ status: 200, text: '', headers: { 'x-cidery-log-length': '0' } })
   })
 
   it('belongs to one host: another may neither write nor end it', async () => {

@@ -1,5 +1,9 @@
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
 import type { Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import type { JobView } from '../../src/model/api.ts'
+import { the } from '../doubles/the.ts'
 import { openBrowser, type Browser } from './browser.ts'
 import { seededFleet, type SeededFleet } from './seeded-fleet.ts'
 import { signIn } from './sign-in.ts'
@@ -81,5 +85,15 @@ describe('a page that is told no', () => {
     await tab.getByRole('button', { name: 'Sign in' }).click()
     await tab.getByText('Executed 60 tests').waitFor()
     expect(new URL(tab.url()).pathname).toBe(`/jobs/${fleet.retriedJob}`)
+  }, 60_000)
+
+  it('says that a log is not kept any more', async () => {
+    const job = await fleet.controller.api.get<JobView>(`/jobs/${fleet.retriedJob}`)
+    const attempt = the(job.attempts.at(-1))
+    await rm(join(fleet.controller.state, 'blobs', 'logs', attempt.id))
+    await open(`/jobs/${job.id}`)
+    await tab.getByText('■ complete').waitFor()
+    const words = `This log of ${attempt.logBytes.toLocaleString('en-US')} bytes is not kept any more.`
+    expect(await tab.locator('.log-foot').innerText()).toBe(words)
   }, 60_000)
 })

@@ -1,4 +1,5 @@
 import { useEffect, useLayoutEffect, useMemo, useRef, useState, useSyncExternalStore, type RefObject } from 'react'
+import type { AttemptView } from '../../../src/model/api.ts'
 import { bytes as sizeText } from '../parts/format.ts'
 import { Failure } from '../parts/notice.tsx'
 import { classOf, lastWriting, plainLine, spansOf } from './ansi.ts'
@@ -23,12 +24,12 @@ const stateWords = {
 
 interface ViewerProps {
   readonly jobId: string
-  readonly attempt: number
+  readonly attempt: Pick<AttemptView, 'number' | 'logBytes'>
 }
 
 /** A job's log: a window of it in memory, the rows in sight on the page. */
 export function LogViewer({ jobId, attempt }: ViewerProps) {
-  const path = `/api/v1/jobs/${jobId}/log?attempt=${attempt}`
+  const path = `/api/v1/jobs/${jobId}/log?attempt=${attempt.number}`
   const [reader, setReader] = useState<LogReader | null>(null)
   useEffect(() => {
     const made = createLogReader(path)
@@ -37,12 +38,21 @@ export function LogViewer({ jobId, attempt }: ViewerProps) {
   }, [path])
   return (
     <section aria-labelledby="log" className="panel log-panel">
-      {reader === null ? null : <Viewer reader={reader} download={{ href: path, name: `${jobId}-${attempt}.log` }} />}
+      {reader === null ? null : (
+        <Viewer reader={reader} written={attempt.logBytes} download={{ href: path, name: `${jobId}-${attempt.number}.log` }} />
+      )}
     </section>
   )
 }
 
-function Viewer({ reader, download }: { readonly reader: LogReader; readonly download: { readonly href: string; readonly name: string } }) {
+interface OpenViewerProps {
+  readonly reader: LogReader
+  /** Bytes that the attempt is known to have written. */
+  readonly written: number
+  readonly download: { readonly href: string; readonly name: string }
+}
+
+function Viewer({ reader, written, download }: OpenViewerProps) {
   const view = useSyncExternalStore(reader.subscribe, reader.view)
   const box = useRef<HTMLDivElement>(null)
   const [follows, setFollows] = useState(true)
@@ -89,13 +99,14 @@ function Viewer({ reader, download }: { readonly reader: LogReader; readonly dow
           </div>
         </div>
       </div>
-      {view.problem === null ? <p className="quiet log-foot">{footText(view)}</p> : <Failure error={view.problem} />}
+      {view.problem === null ? <p className="quiet log-foot">{footText(view, written)}</p> : <Failure error={view.problem} />}
     </>
   )
 }
 
-function footText({ window, length }: LogView): string {
+function footText({ window, length, state }: LogView, written: number): string {
   const count = (value: number): string => value.toLocaleString('en-US')
+  if (length === 0 && written > 0 && state === 'complete') return `This log of ${count(written)} bytes is not kept any more.`
   if (length === 0) return 'Nothing written yet.'
   const end = endOf(window)
   if (window.start === 0 && end === length) return `All ${count(length)} bytes are shown.`

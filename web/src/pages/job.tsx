@@ -104,7 +104,7 @@ function AttemptDetails({ job, attempt }: { readonly job: JobView; readonly atte
           ! {note}
         </p>
       ))}
-      <LogViewer jobId={job.id} attempt={attempt.number} />
+      <LogViewer jobId={job.id} attempt={attempt} />
       <Artifacts job={job} attempt={attempt} />
     </>
   )
