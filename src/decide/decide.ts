@@ -24,11 +24,13 @@ export function decide(spec: Spec, world: World, now: Instant): Plan {
   const fleet = surveyFleet(moment)
   const attempts = decideAttempts(moment, fleet)
   const operations = decideOperations(moment, fleet)
+  // Before what says why jobs wait: it knows whose turn it is.
+  const repairs = decideRepairs(moment, fleet)
   const placement = decidePlacement(moment, fleet)
   return {
     steps: [
       ...decideHosts(moment, fleet),
-      ...decideRepairs(moment, fleet),
+      ...repairs,
       ...attempts.steps,
       ...decideCancelled(moment),
       ...operations.steps,

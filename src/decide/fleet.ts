@@ -34,6 +34,8 @@ export interface Place {
   operation: Operation | null
   /** Class for which this host is kept free. */
   heldFor: string | null
+  /** Names of the hosts whose restart keeps it from its own. */
+  restartsFirst: readonly string[]
   group: HostGroup | null
 }
 
@@ -177,6 +179,7 @@ function emptyPlace(host: Host, view: HostView, index: number): Place {
     load: null,
     operation: null,
     heldFor: null,
+    restartsFirst: [],
     group: null,
   }
 }

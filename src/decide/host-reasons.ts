@@ -2,7 +2,7 @@ import { formatDuration, type Instant } from '../model/instant.ts'
 import type { Waiting, WaitingCode } from '../model/plan.ts'
 import type { Fleet, Moment, Place } from './fleet.ts'
 import type { HostView } from './host-view.ts'
-import { judgeRepair } from './repairs.ts'
+import { judgeRepair, judgeTurn } from './repairs.ts'
 
 /** What stands in the way at one host: said once, for the host itself and for the jobs that wait for it. */
 export interface Reason {
@@ -47,7 +47,8 @@ function quarantineReason(place: Place, moment: Moment): Reason {
   if (schedulable.kind !== 'quarantined') return { ...quarantineText(place), since: moment.now }
   const { repair, at, reason } = schedulable
   const message = `${name} is in quarantine: ${reason}`
-  const next = repair === undefined ? null : judgeRepair(place, repair, moment)
+  const verdict = repair === undefined ? null : judgeRepair(place, repair, moment)
+  const next = verdict?.kind === 'reboot' ? judgeTurn(place) : verdict
   if (next?.kind !== 'wait') return { message, cure: schedulable.cure, since: at }
   return { message: `${message}; ${next.message}`, cure: next.cure, since: at }
 }

@@ -165,6 +165,29 @@ describe('a host that only a restart of its machine cures', () => {
     expect(idsOf(repairSteps({ hosts: [...hosts, refused] }))).toEqual([hosts[0]?.id])
   })
 
+  it('says whose turn it is while it waits for its own, to its jobs as well', () => {
+    const [first, second] = [30, 10].map((ago, at) =>
+      mac(at + 1, { isIll: true }, { schedulable: { ...quarantine, at: start - ago * 60_000 } }),
+    ) as [Host, Host]
+    const waits = (things: Things, pools = spec): readonly (string | undefined)[] => {
+      const { waiting } = decide(pools, makeWorld(things), start)
+      return waiting.filter(({ subject }) => subject === `host/${second.id}`).map(({ message }) => message)
+    }
+    const turn = `mini-2 is in quarantine: ${reason}; waits for its turn: mini-1 is being restarted (pools.default.repair.reboots is 1)`
+    expect(waits({ hosts: [first, second] })).toEqual([turn])
+    expect(waits({ hosts: [second] })).toEqual([`mini-2 is in quarantine: ${reason}`])
+    const asked = makeOperation(1, mac(1, {}), { request: { kind: 'reboot' }, state: 'AWAITING_RECONNECT' })
+    expect(waits({ hosts: [mac(1, {}), second], operations: [asked] })).toEqual([turn])
+    const crowd = [3, 4, 5, 6].map((number) => mac(number, {}))
+    const operations = crowd.map((host, at) => makeOperation(at + 2, host, { request: { kind: 'reboot' }, state: 'EXECUTING' }))
+    expect(waits({ hosts: [...crowd, second], operations })).toEqual([
+      expect.stringContaining('mini-3, mini-4, mini-5 and 1 more are being restarted'),
+    ])
+    const job = makeJob(1)
+    const { waiting } = decide(spec, makeWorld({ hosts: [mac(1, {}), second], operations: [asked], jobs: [job] }), start)
+    expect(waiting.map(({ message }) => message).filter((message) => message.startsWith(turn))).toHaveLength(2)
+  })
+
   it('returns when its engine booted a machine since the quarantine began, and not before', () => {
     const tried = { ...quarantine, repair: { engines: ['tart' as const], tries: 1 } }
     const at = start + 10 * minute

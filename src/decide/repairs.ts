@@ -26,7 +26,7 @@ export function repairOf(host: Host): Repair | null {
 /**
  * Restarts machines with an ill that nothing else cures, and gives them jobs again when their engines have booted since. A machine is restarted when nothing
  * runs there any more (a quarantine brings no new jobs), not more often than its pool says, and only so many of a pool are away at once: when restarts do
- * harm, they do it to few.
+ * harm, they do it to few. Notes in the places of the others who is restarted first.
  */
 export function decideRepairs(moment: Moment, fleet: Fleet): RepairStep[] {
   const steps: RepairStep[] = []
@@ -41,8 +41,13 @@ export function decideRepairs(moment: Moment, fleet: Fleet): RepairStep[] {
     }
   }
   for (const [name, places] of waiting) {
-    const turns = (moment.spec.pools[name]?.repair.reboots ?? 0) - awayOf(name, moment, fleet)
-    for (const place of places.sort(compareTurns).slice(0, Math.max(0, turns))) steps.push(rebootStep(place))
+    const away = awayOf(name, moment, fleet)
+    const turns = Math.max(0, (moment.spec.pools[name]?.repair.reboots ?? 0) - away.length)
+    const inTurn = places.toSorted(compareTurns)
+    const next = inTurn.slice(0, turns)
+    steps.push(...next.map(rebootStep))
+    const restartsFirst = [...away, ...next].map(({ host }) => host.name)
+    for (const place of inTurn.slice(turns)) place.restartsFirst = restartsFirst
   }
   return steps.sort((a, b) => compareText(a.hostId, b.hostId))
 }
@@ -67,14 +72,12 @@ function quarantinedAt({ schedulable }: Host): number {
 }
 
 /** Hosts of a pool that are being restarted, by anybody, or were by cidery and have not returned: a machine that stays away keeps its turn for a while. */
-function awayOf(pool: string, moment: Moment, fleet: Fleet): number {
+function awayOf(pool: string, moment: Moment, fleet: Fleet): Place[] {
   const rebooting = new Set<string>()
   for (const { request, hostId } of moment.world.operations.values()) if (request.kind === 'reboot') rebooting.add(hostId)
-  let away = 0
-  for (const { host, view } of fleet.places.values()) {
-    if (view.poolName === pool && (rebooting.has(host.id) || isAway(host, view.pool, moment))) away += 1
-  }
-  return away
+  const isCounted = ({ host, view }: Place): boolean =>
+    view.poolName === pool && (rebooting.has(host.id) || isAway(host, view.pool, moment))
+  return [...fleet.places.values()].filter(isCounted)
 }
 
 /** One that is here and as ill as before is not away: its restart was refused or cured nothing, and no other host has to wait for it. */
@@ -100,6 +103,21 @@ export function judgeRepair(place: Place, repair: Repair, moment: Moment): Verdi
   return view.ills.length === 0 ? afterRestart(place, repair) : beforeRestart(place, repair, moment)
 }
 
+/** Why a host that may be restarted is not yet; null: it is its turn. */
+export function judgeTurn({ host, view, restartsFirst }: Place): Extract<Verdict, { kind: 'wait' }> | null {
+  if (restartsFirst.length === 0) return null
+  const { poolName, pool } = view
+  const shown = restartsFirst.slice(0, 3).join(', ')
+  const more = restartsFirst.length > 3 ? ` and ${restartsFirst.length - 3} more` : ''
+  const others = `${shown}${more} ${restartsFirst.length === 1 ? 'is' : 'are'} being restarted`
+  const message = `waits for its turn: ${others} (pools.${poolName}.repair.reboots is ${pool?.repair.reboots ?? 0})`
+  return { kind: 'wait', message, cure: `wait for it; ${rebootByHand(host)}` }
+}
+
+function rebootByHand(host: Host): string {
+  return `cidery host reboot ${host.name}, or restart it by hand`
+}
+
 function wait(message: string, cure: string): Verdict {
   return { kind: 'wait', message, cure }
 }
@@ -117,7 +135,7 @@ function afterRestart({ host, view }: Place, repair: Repair): Verdict {
 
 function beforeRestart(place: Place, repair: Repair, moment: Moment): Verdict {
   const { host, view } = place
-  const byHand = `cidery host reboot ${host.name}, or restart it by hand`
+  const byHand = rebootByHand(host)
   if (view.pool === undefined || view.pool.repair.reboots === 0)
     return wait(`pools.${view.poolName}.repair.reboots is 0, so that cidery restarts no machine`, byHand)
   for (const { id, hostId, request, state } of moment.world.operations.values())
