@@ -5,34 +5,38 @@ import { Artifact, ArtifactFailure } from '../model/job.ts'
 import { attemptsOfJobs } from '../record/attempts.ts'
 import { hasBlob } from '../record/blobs.ts'
 import { readJob } from '../record/jobs.ts'
+import { noAttempt } from './logs.ts'
 import { route, type Route } from './route.ts'
 import type { Services } from './services.ts'
 
 const ArtifactList = z.strictObject({ items: z.array(Artifact), failures: z.array(ArtifactFailure) })
+const ArtifactQuery = z.strictObject({ attempt: z.coerce.number().int().min(1).optional() })
 
-/** Files that a job left: the list of its last attempt, and their bytes. */
+/** Files that a job left: the list of its last attempt or of another, and their bytes. */
 export function artifactRoutes(services: Services): readonly Route[] {
   return [
     route({
       method: 'GET',
       path: '/jobs/:id/artifacts',
-      summary: 'Files that the last attempt of a job left, and those that could not be kept',
+      summary: "Files that a job's last attempt, or attempt=N, left, and those that could not be kept",
       tag: 'jobs',
       access: 'read',
       params: z.strictObject({ id: JobId }),
+      query: ArtifactQuery,
       response: ArtifactList,
-      handler: async (_context, { params }) => lastArtifacts(services, params.id),
+      handler: async (_context, { params, query }) => artifactsOf(services, params.id, query.attempt),
     }),
     route({
       method: 'GET',
       path: '/jobs/:id/artifacts/*path',
-      summary: 'The bytes of a file that a job left',
+      summary: "The bytes of a file that a job's last attempt, or attempt=N, left",
       tag: 'jobs',
       access: 'read',
       params: z.strictObject({ id: JobId, path: z.string().min(1).max(4096) }),
+      query: ArtifactQuery,
       response: 'raw',
-      handler: async (context, { params }) => {
-        const { items } = await lastArtifacts(services, params.id)
+      handler: async (context, { params, query }) => {
+        const { items } = await artifactsOf(services, params.id, query.attempt)
         const artifact = items.find(({ path }) => path === params.path)
         if (artifact === undefined) {
           throw new CideryError('NOT_FOUND', `the job ${params.id} left no file ${params.path}`, {
@@ -55,11 +59,14 @@ export function artifactRoutes(services: Services): readonly Route[] {
   ]
 }
 
-async function lastArtifacts(services: Services, jobId: string): Promise<z.infer<typeof ArtifactList>> {
+/** Of the attempt with a number; undefined: of the last, which a job need not have yet. */
+async function artifactsOf(services: Services, jobId: string, number: number | undefined): Promise<z.infer<typeof ArtifactList>> {
   return services.recorder.read(async (db) => {
     await readJob(db, jobId)
-    const last = ((await attemptsOfJobs(db, [jobId])).get(jobId) ?? []).at(-1)
-    return { items: [...(last?.artifacts ?? [])], failures: [...(last?.artifactFailures ?? [])] }
+    const attempts = (await attemptsOfJobs(db, [jobId])).get(jobId) ?? []
+    const attempt = number === undefined ? attempts.at(-1) : attempts.find((one) => one.number === number)
+    if (attempt === undefined && number !== undefined) throw noAttempt(jobId, number, attempts.length)
+    return { items: [...(attempt?.artifacts ?? [])], failures: [...(attempt?.artifactFailures ?? [])] }
   })
 }
 

@@ -94,15 +94,18 @@ async function findAttempt(
     const attempt = query.attempt === undefined ? attempts.at(-1) : attempts.find(({ number }) => number === query.attempt)
     if (attempt !== undefined) return attempt
     const hopeless = job.state === 'ended' || !query.follow
-    if (hopeless && query.attempt !== undefined) {
-      throw new CideryError('NOT_FOUND', `the job ${wanted.id} has no attempt ${query.attempt}`, {
-        hint: `cidery job show ${wanted.id}`,
-        details: { attempts: attempts.length },
-      })
-    }
+    if (hopeless && query.attempt !== undefined) throw noAttempt(wanted.id, query.attempt, attempts.length)
     if (hopeless || signal.aborted || services.clock.steady() >= until) return null
     await untilTouched(services, { signal, ms: lookAgain })
   }
+}
+
+/** What is said of an attempt that a job does not have, of so many that it has. */
+export function noAttempt(jobId: string, number: number, attempts: number): CideryError {
+  return new CideryError('NOT_FOUND', `the job ${jobId} has no attempt ${number}`, {
+    hint: `cidery job show ${jobId}`,
+    details: { attempts },
+  })
 }
 
 /** Resolves with the next commit that touches an attempt. */

@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto'
 import { afterEach, describe, expect, it } from 'vitest'
 import { minute } from '../../src/model/instant.ts'
+import type { Outcome } from '../../src/model/job.ts'
+import type { AttemptReport } from '../../src/model/sync.ts'
 import { logName } from '../../src/serve/logs.ts'
 import type { FleetOptions } from '../doubles/controller-fleet.ts'
 import type { Script } from '../doubles/simulated-agent.ts'
@@ -417,5 +419,57 @@ describe('artifacts', () => {
       'content-disposition': `attachment; filename="_n___1_.html"; filename*=UTF-8''%C3%9Cn%C3%AF%20%221%22.html`,
     })
     expect((await api.call('GET', `/jobs/${body.id}/artifacts/none`)).status).toBe(404)
+  })
+
+  it('are those of the attempt that is asked for, though another left a file of the same name', async () => {
+    await start()
+    const agent = await api.fleet.agent('mini-1', { script: async ({ cancelled }) => ({ kind: 'cancelled', by: await cancelled }) })
+    const { body } = await api.call('POST', '/jobs', { body: job })
+    const attempts = () => api.fleet.attempts(body.id)
+    await api.fleet.until(async () => (await attempts()).length === 1)
+    const first = the((await attempts())[0])
+    const key = await api.keyOf(first.hostId)
+    const ended = the(agent.attempts.get(first.id))
+    agent.kill()
+    await api.fleet.time.settle()
+    const sync = (reports: readonly AttemptReport[]) =>
+      api.fleet.link(first.hostId).sync(
+        {
+          protocol: 1,
+          agentVersion: '0',
+          bootId: 'boot-1',
+          instanceId: 'x',
+          seen: { epoch: 0, generation: 0 },
+          waitMs: 0,
+          sentAt: 0,
+          facts: null,
+          attempts: [...reports],
+          operations: [],
+          sandboxes: [],
+        },
+        new AbortController().signal,
+      )
+    const leave = async (attempt: typeof first, text: string, outcome: Outcome): Promise<void> => {
+      const artifact = {
+        path: 'report.txt',
+        sizeBytes: text.length,
+        mode: 0o644,
+        blob: await uploaded(Buffer.from(text), '/agent/uploads', key),
+      }
+      const { id, generation } = attempt
+      await sync([{ ...ended, id, generation, revision: 50, state: 'ended', outcome, artifacts: [artifact] }])
+    }
+    await leave(first, 'of the first', { kind: 'infrastructure', part: 'boot', code: 'BOOT_FAILED', message: 'it did not boot' })
+    await api.fleet.until(async () => {
+      await sync([])
+      return (await attempts()).length === 2
+    })
+    await leave(the((await attempts())[1]), 'of the other', { kind: 'exited', code: 0 })
+    const file = async (query: string): Promise<string> => (await api.call('GET', `/jobs/${body.id}/artifacts/report.txt${query}`)).text
+    expect([await file('?attempt=1'), await file('?attempt=2'), await file('')]).toEqual(['of the first', 'of the other', 'of the other'])
+    const list = await api.call('GET', `/jobs/${body.id}/artifacts?attempt=1`)
+    expect(list.body.items).toEqual(the((await attempts())[0]).artifacts)
+    const none = await api.call('GET', `/jobs/${body.id}/artifacts/report.txt?attempt=3`)
+    expect(none).toMatchObject({ status: 404, body: { detail: `the job ${body.id} has no attempt 3`, details: { attempts: 2 } } })
   })
 })

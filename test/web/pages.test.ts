@@ -201,6 +201,8 @@ describe('the pages of a fleet', () => {
     expect(await page.locator('.log-row.chosen .log-text').innerText()).toContain('warning: variable')
     expect(await page.locator('.log-row.chosen .log-number').innerText()).toBe('51')
     expect(await violations(page)).toEqual([])
+    const file = page.getByRole('link', { name: 'build/App.ipa' })
+    expect(await file.getAttribute('href')).toBe(`/api/v1/jobs/${fleet.retriedJob}/artifacts/build/App.ipa?attempt=2`)
     await page.getByRole('button', { name: 'Attempt 1 on ios-01' }).click()
     await page.getByText('infrastructure (boot): the sandbox did not boot within 2m').first().waitFor()
     await page.getByText('Nothing written yet.').waitFor()

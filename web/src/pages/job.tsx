@@ -118,7 +118,7 @@ function Artifacts({ job, attempt }: { readonly job: JobView; readonly attempt: 
       <ul className="plain-list">
         {attempt.artifacts.map((artifact) => (
           <li key={artifact.path}>
-            <a href={`/api/v1/jobs/${job.id}/artifacts/${artifact.path.split('/').map(encodeURIComponent).join('/')}`} download>
+            <a href={`/api/v1/jobs/${job.id}/artifacts/${inAddress(artifact.path)}?attempt=${attempt.number}`} download>
               {artifact.path}
             </a>{' '}
             <span className="quiet">{bytes(artifact.sizeBytes)}</span>
@@ -132,4 +132,9 @@ function Artifacts({ job, attempt }: { readonly job: JobView; readonly attempt: 
       </ul>
     </section>
   )
+}
+
+/** A path of a file as a part of an address. */
+function inAddress(path: string): string {
+  return path.split('/').map(encodeURIComponent).join('/')
 }
