@@ -21,6 +21,7 @@ function checkReturn({ facts }: Host, { engines }: Repair): string | null {
 }
 
 function checkReboot({ host, repair }: { readonly host: Host; readonly repair: Repair }, scene: Scene, ledger: Ledger): string | null {
+  if (host.facts?.mayReboot === false) return 'the agent may not restart the host'
   if (repair.tries >= mostReboots) return `the host was restarted ${mostReboots} times already`
   const problem = inUse(host.id, scene) ?? tooMany(host, scene, ledger)
   if (problem === null) ledger.rebooting.add(host.id)

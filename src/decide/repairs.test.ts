@@ -117,6 +117,10 @@ describe('a host that only a restart of its machine cures', () => {
     const never = makeSpec({ pools: { default: { repair: { reboots: 0 } } } })
     expect(repairSteps({ hosts: [host] }, { spec: never })).toEqual([])
     expect(waitOf({ hosts: [host] }, { spec: never })?.message).toContain('pools.default.repair.reboots is 0')
+    const guarded = { ...host, facts: { ...makeFacts(), ...host.facts, mayReboot: false } }
+    expect(repairSteps({ hosts: [guarded] })).toEqual([])
+    expect(waitOf({ hosts: [guarded] })?.message).toContain('its agent may not restart it')
+    expect(repairSteps({ hosts: [{ ...guarded, facts: { ...guarded.facts, mayReboot: true } }] })).toHaveLength(1)
     const { repair: _, ...forPeople } = quarantine
     expect(repairSteps({ hosts: [{ ...host, schedulable: forPeople }] })).toEqual([])
     const tried = { ...quarantine, repair: { engines: ['tart' as const], tries: mostReboots } }
@@ -225,6 +229,12 @@ describe('the checker lets a host be repaired', () => {
     ['not when it is lost', [reboot], { hosts: [{ ...host, state: 'lost' }] }, 'the host is lost'],
     ['not under an older generation', [back], { hosts: [{ ...well, generation: 2 }] }, 'decided under generation 1, it is 2 now'],
     ['not when it is open', [reboot], { hosts: [{ ...host, schedulable: { kind: 'open' } }] }, 'cidery does not repair the host'],
+    [
+      'not where the agent may not',
+      [reboot],
+      { hosts: [{ ...host, facts: { ...makeFacts(), ...host.facts, mayReboot: false } }] },
+      'the agent may not restart the host',
+    ],
     [
       'not under a job',
       [reboot],

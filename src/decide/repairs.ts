@@ -138,6 +138,11 @@ function beforeRestart(place: Place, repair: Repair, moment: Moment): Verdict {
   const byHand = rebootByHand(host)
   if (view.pool === undefined || view.pool.repair.reboots === 0)
     return wait(`pools.${view.poolName}.repair.reboots is 0, so that cidery restarts no machine`, byHand)
+  if (host.facts?.mayReboot === false)
+    return wait(
+      'its agent may not restart it',
+      `restart ${host.name} by hand; to leave that to cidery, start its agent with --allow-reboot`,
+    )
   for (const { id, hostId, request, state } of moment.world.operations.values())
     if (hostId === host.id) return wait(`its ${request.kind} ${id} is ${state}`, `wait for it, or cidery operation kill ${id}`)
   if (repair.tries >= mostReboots)

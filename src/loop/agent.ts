@@ -133,6 +133,7 @@ export async function startAgentLoop(ports: AgentPorts, options: AgentLoopOption
     ports,
     stopping,
     agentVersion: options.agentVersion,
+    mayReboot: options.rebootCommand !== null,
     readiness: () => readiness.all(),
     images: () => readiness.images(),
     residue: () => residue.byEngine(),

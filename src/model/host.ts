@@ -91,6 +91,8 @@ export const HostFacts = z.looseObject({
   problems: z.array(z.string()),
   /** Engines that start nothing more until the machine is started anew, and why; agents before 0.2 do not say. */
   needsReboot: z.array(z.strictObject({ engine: EngineName, reason: z.string().max(500) })).optional(),
+  /** Whether the agent restarts the machine when it is asked to (`--allow-reboot`); agents before 0.2 do not say. */
+  mayReboot: z.boolean().optional(),
 })
 export type HostFacts = z.infer<typeof HostFacts>
 

@@ -13,6 +13,7 @@ const limit = 30 * second
 export interface FactsBoardOptions {
   readonly ports: AgentPorts
   readonly agentVersion: string
+  readonly mayReboot: boolean
   readonly readiness: () => readonly Readiness[]
   readonly images: () => readonly string[]
   /** Engines that must not be used, and why. */
@@ -48,6 +49,7 @@ export function factsBoard(options: FactsBoardOptions): FactsBoard {
     try {
       const looking = observeFacts(ports, {
         agentVersion: options.agentVersion,
+        mayReboot: options.mayReboot,
         readiness: options.readiness(),
         images: options.images(),
         residue: options.residue(),

@@ -6,6 +6,8 @@ import type { Engine, EngineSandbox, RebootableEngine } from '../../ports/engine
 /** What the agent knows itself and the machine does not. */
 export interface KnownToAgent {
   readonly agentVersion: string
+  /** Whether it restarts the machine when it is asked to. */
+  readonly mayReboot: boolean
   readonly readiness: readonly Readiness[]
   readonly images: readonly string[]
   /** What sandboxes left behind, by engine: it is not to be used until that is gone. */
@@ -38,6 +40,7 @@ export async function observeFacts(
     sandboxes: sandboxes.flat(),
     clockSkewMs: known.clockSkewMs,
     needsReboot: ills.flat(),
+    mayReboot: known.mayReboot,
   }
 }
 
