@@ -6,7 +6,7 @@ import type { Spec } from '../../model/spec.ts'
 import type { AgentSettings, WarmSandboxes } from '../../model/sync.ts'
 
 /** What a host's agent has to know of the spec: the fleet's limits, and the policy of its pool. */
-export function settingsFor(spec: Spec, host: Pick<Host, 'name' | 'pool'>): AgentSettings {
+export function settingsFor(spec: Spec, host: Pick<Host, 'name' | 'pool' | 'schedulable'>): AgentSettings {
   const { limits } = spec
   const pool = poolOf(spec, host)
   const readiness = pool?.readiness
@@ -17,7 +17,8 @@ export function settingsFor(spec: Spec, host: Pick<Host, 'name' | 'pool'>): Agen
         slots: engine.slots ?? null,
         limits: engine.limits,
         networks: engine.networks,
-        ...(engine.warm === undefined ? {} : { warm: warmSandboxes(spec, engine.warm) }),
+        // A host that takes no jobs keeps nothing for them.
+        ...(engine.warm === undefined || host.schedulable.kind !== 'open' ? {} : { warm: warmSandboxes(spec, engine.warm) }),
       },
     ]),
   )
