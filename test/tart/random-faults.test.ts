@@ -31,6 +31,11 @@ const anyFault: fc.Arbitrary<Fault> = fc.oneof(
   fc.record({ command: fc.constantFrom('clone', 'delete', 'stop'), call: fc.integer({ min: 1, max: 2 }), delayMs: fc.constant(300) }),
 )
 
+/** None also where a directory was never made: what comes before it may have gone wrong. */
+function namesIn(directory: string): readonly string[] {
+  return existsSync(directory) ? readdirSync(directory) : []
+}
+
 describe('the tart engine, whatever goes wrong', () => {
   let lab: TartLab
   let settings: ReturnType<typeof settingsFor>
@@ -62,8 +67,8 @@ describe('the tart engine, whatever goes wrong', () => {
     const held = existsSync(slots) ? (JSON.parse(readFileSync(slots, 'utf8')) as { readonly pid: number }[]) : []
     return [
       ...(await engine.list()).map(({ id }) => `sandbox ${id}`),
-      ...readdirSync(`${lab.home}/vms`).map((name) => `machine ${name}`),
-      ...readdirSync(`${settings.stateDir}/vms`).map((name) => `files ${name}`),
+      ...namesIn(`${lab.home}/vms`).map((name) => `machine ${name}`),
+      ...namesIn(`${settings.stateDir}/vms`).map((name) => `files ${name}`),
       ...held.filter(({ pid }) => existsSync(`/proc/${pid}`)).map(({ pid }) => `slot of ${pid}`),
       ...lab.left(),
     ]
