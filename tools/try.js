@@ -202,9 +202,15 @@ async function buildExample(env) {
   process.once('SIGTERM', () => run.kill('SIGKILL'))
   const code = await new Promise((resolve) => run.once('exit', (status, signal) => resolve(status ?? (signal === 'SIGINT' ? 130 : 1))))
   rmSync(work, { recursive: true, force: true })
-  if (code === 0) say(`built: ${join(artifacts, example.artifact)}`)
+  if (code === 0) say(`built in ${newestJob(env)?.engine}: ${join(artifacts, example.artifact)}`)
   else say(`the build ended with exit code ${code}`)
   return code
+}
+
+/** As a person would look at it. */
+function newestJob(env) {
+  const { stdout } = spawnSync(process.execPath, [cidery, 'job', 'ls', '--output', 'json'], { env, encoding: 'utf8', timeout: 60_000 })
+  return JSON.parse(stdout).items[0]
 }
 
 await main()

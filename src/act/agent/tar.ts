@@ -116,9 +116,14 @@ function asError(error: unknown): Error {
   return new CideryError('INVALID_INPUT', 'the source archive cannot be read', { cause: error })
 }
 
-function drained(out: { once(event: 'drain' | 'close', run: () => void): unknown }): Promise<void> {
+/** Resolves when a stream takes more, or will never again: the next write then throws. */
+function drained(out: ReturnType<Pack['entry']>): Promise<void> {
   return new Promise((resolve) => {
-    out.once('drain', () => resolve())
-    out.once('close', () => resolve())
+    const events = ['drain', 'close'] as const
+    const done = (): void => {
+      for (const event of events) out.off(event, done)
+      resolve()
+    }
+    for (const event of events) out.on(event, done)
   })
 }

@@ -65,12 +65,15 @@ export async function endProcess(holder: Holder, graceMs: number): Promise<boole
   return waitUntil(() => !isAlive(holder), killMs)
 }
 
-/** Kills every process that has this text in its words; gives those that stay. */
+/** Kills every process that has this text in its words; gives those that stay. What such a process had just started is looked for again. */
 export async function killWithText(text: string): Promise<readonly string[]> {
-  const found = processesWithText(text)
-  for (const { pid } of found) {
-    const stat = statOf(pid)
-    if (stat !== null) await endProcess({ pid, startTime: stat.startTime, bootId: bootId() }, 0)
+  for (let look = 0; look < 5; look += 1) {
+    const found = processesWithText(text)
+    if (found.length === 0) return []
+    for (const { pid } of found) {
+      const stat = statOf(pid)
+      if (stat !== null) await endProcess({ pid, startTime: stat.startTime, bootId: bootId() }, 0)
+    }
   }
   return processesWithText(text).map(({ pid, command }) => `process ${pid} ${command}`)
 }
