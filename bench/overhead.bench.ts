@@ -109,8 +109,10 @@ async function runningSandbox(fleet: Fleet, wants: Readonly<Record<string, unkno
   return id
 }
 
-/** Sandboxes of people outlive their agent: they are removed before it. */
-async function removeSandboxes(fleet: Fleet): Promise<void> {
+/** Sandboxes of people, and warm ones, outlive their agent: they are removed before it. A host that takes no jobs keeps nothing warm. */
+async function leaveNothing(fleet: Fleet): Promise<void> {
+  await fleet.api.post('/hosts/host-1/cordon', {})
+  await waitFor('nothing to be warm', async () => (await warmRecords(fleet)).length === 0, longest)
   const { url, token } = fleet.address()
   const left = async (): Promise<readonly SandboxView[]> => {
     const { items } = await fleet.api.get<{ items: readonly SandboxView[] }>('/sandboxes')
@@ -188,7 +190,7 @@ async function withFleet(
     return all
   } finally {
     await bare?.remove()
-    await removeSandboxes(fleet).finally(() => fleet.remove())
+    await leaveNothing(fleet).finally(() => fleet.remove())
   }
 }
 
@@ -255,16 +257,14 @@ async function resumedWays(fleet: Fleet, bare: BareMachines | null): Promise<rea
 
 /** Waits until the host has a machine for the next job, and nothing else to do. */
 async function warmMachine(fleet: Fleet): Promise<void> {
+  const isReady = (text: string): boolean => (JSON.parse(text) as { readonly master: unknown }).master !== null
+  await waitFor('a warm machine', async () => (await warmRecords(fleet)).some(isReady), longest)
+}
+
+async function warmRecords(fleet: Fleet): Promise<readonly string[]> {
   const folder = join(fleet.directory, 'agent/engines/qemu/records')
-  await waitFor(
-    'a warm machine',
-    async () => {
-      const names = (await readdir(folder)).filter((name) => name.startsWith('wrm_') && name.endsWith('.json'))
-      const texts = await Promise.all(names.map((name) => readFile(join(folder, name), 'utf8')))
-      return texts.some((text) => (JSON.parse(text) as { readonly master: unknown }).master !== null)
-    },
-    longest,
-  )
+  const names = (await readdir(folder).catch(() => [])).filter((name) => name.startsWith('wrm_') && name.endsWith('.json'))
+  return Promise.all(names.map((name) => readFile(join(folder, name), 'utf8')))
 }
 
 async function goldenDisk(): Promise<Disk | null> {
