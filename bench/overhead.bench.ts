@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path'
 import { WebSocket } from 'ws'
 import type { JobView, SandboxView } from '../src/model/api.ts'
 import { startFleet, type Fleet, type FleetOptions } from '../test/e2e/fleet.ts'
+import { runCidery } from '../test/e2e/processes.ts'
 import { waitFor } from '../test/e2e/wait.ts'
 import { ensureGoldenDisk } from '../tools/golden-disk/build.js'
 import { acceleratorOf, BareMachines, machineJob } from './bare-machines.ts'
@@ -111,7 +112,7 @@ async function runningSandbox(fleet: Fleet, wants: Readonly<Record<string, unkno
 
 /** Sandboxes of people, and warm ones, outlive their agent: they are removed before it. A host that takes no jobs keeps nothing warm. */
 async function leaveNothing(fleet: Fleet): Promise<void> {
-  await fleet.api.post('/hosts/host-1/cordon', {})
+  await runCidery(['host', 'cordon', 'host-1'], { env: { CIDERY_STATE: fleet.stateDir, CIDERY_URL: fleet.url } })
   await waitFor('nothing to be warm', async () => (await warmRecords(fleet)).length === 0, longest)
   const { url, token } = fleet.address()
   const left = async (): Promise<readonly SandboxView[]> => {
