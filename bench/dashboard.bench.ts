@@ -24,15 +24,17 @@ async function signIn(page: Page, fleet: BenchFleet): Promise<void> {
   if (!answer.ok()) throw new Error(`signing in was answered ${answer.status()}`)
 }
 
-/** Milliseconds from the navigation to the first contentful paint, and to the first name of a host in the main landmark. */
+/** Milliseconds from the navigation to the first contentful paint, and to the first host in the main landmark. */
 async function load(page: Page, fleet: BenchFleet): Promise<{ readonly paintMs: number; readonly hostsMs: number }> {
   await page.goto('about:blank')
   await page.goto(`http://127.0.0.1:${fleet.port}/`)
-  const shown = page
-    .getByRole('main')
+  const main = page.getByRole('main')
+  // Few hosts are shown by name; of many, the map is a picture with one cell for the chosen one.
+  const host = main
     .getByText(/host-\d{5}/)
+    .or(main.getByRole('gridcell'))
     .first()
-  await shown.waitFor({ state: 'attached', timeout: showMs })
+  await host.waitFor({ state: 'attached', timeout: showMs })
   return page.evaluate(() => ({
     paintMs: performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? Number.NaN,
     hostsMs: performance.now(),
@@ -96,7 +98,7 @@ async function run({ quick }: BenchOptions): Promise<Report> {
       ],
       notes: [
         'Chromium by its own counters: first-contentful-paint; TaskDuration of the 1.5 s after a host was cordoned or opened again over the API, less that of 1.5 s of quiet.',
-        'Hosts shown: the first name of a host is in the main landmark. The browser and the controller share the cores.',
+        'Hosts shown: the first host, by its name or as a cell of the map, is in the main landmark. The browser and the controller share the cores.',
       ],
     }
   } finally {
