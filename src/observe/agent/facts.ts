@@ -27,7 +27,7 @@ export async function observeFacts(
     ports.probe.facts(),
     Promise.all(engines.map((engine) => observeEngine(engine, known.residue.get(engine.name) ?? []))),
     Promise.all(engines.map((engine) => observeSandboxes(engine, known.before))),
-    Promise.all(engines.map(observeIll)),
+    Promise.all(engines.map((engine) => observeIll(engine, known.before))),
   ])
   return {
     ...host,
@@ -77,7 +77,13 @@ async function observeSandboxes(engine: Engine, before: HostFacts | null): Promi
   }
 }
 
-async function observeIll(engine: Engine | RebootableEngine): Promise<NonNullable<HostFacts['needsReboot']>> {
-  const reason = 'needsReboot' in engine ? await engine.needsReboot().catch(() => null) : null
-  return reason === null ? [] : [{ engine: engine.name, reason: reason.slice(0, 500) }]
+async function observeIll(engine: Engine | RebootableEngine, before: HostFacts | null): Promise<NonNullable<HostFacts['needsReboot']>> {
+  if (!('needsReboot' in engine)) return []
+  try {
+    const reason = await engine.needsReboot()
+    return reason === null ? [] : [{ engine: engine.name, reason: reason.slice(0, 500) }]
+  } catch {
+    // An engine that cannot look now is as well or ill as it was: nobody may conclude from it that it is cured.
+    return before?.needsReboot?.filter((ill) => ill.engine === engine.name) ?? []
+  }
 }
