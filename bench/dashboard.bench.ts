@@ -10,7 +10,7 @@ import { figure, median, percentile, spread } from './statistics.ts'
 
 /**
  * The dashboard with 10,000 hosts in a real Chromium: when something is first painted, when the hosts are there, and how long the main thread is busy
- * for one live update. It knows the page by its landmarks and by the names of hosts, and measures by the browser's own counters.
+ * for one live update. It knows the page by its landmarks, and by the names or cells of hosts, and measures by the browser's own counters.
  */
 
 const aims = { paintMs: 1000, updateMs: 50 }

@@ -112,7 +112,7 @@ export interface Host {
   readonly facts: HostFacts | null
   /** Infrastructure failures in a row, since the last attempt that ended otherwise. */
   readonly failureStreak: number
-  /** When cidery last restarted it by itself. */
+  /** When cidery last asked it to restart by itself. */
   readonly repairedAt: Instant | null
 }
 

@@ -41,7 +41,7 @@ export function prepareSocketPlace(vms: string, names: string | null = shortName
   const uid = process.geteuid?.() ?? 0
   if (!found.isDirectory() || found.uid !== uid || (found.mode & 0o022) !== 0) {
     throw new CideryError('ENGINE_FAILED', `${names} must be a directory that only UID ${uid} writes to`, {
-      hint: `remove it, then try again`,
+      hint: 'remove it, then try again',
     })
   }
   for (const name of readdirSync(names)) if (!existsSync(`${names}/${name}`)) rmSync(`${names}/${name}`, { force: true })
