@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { system } from '../../src/record/commit.ts'
 import { createSandbox, wantStream } from '../../src/record/sandboxes.ts'
+import { plainSync } from '../doubles/plain-sync.ts'
 import { the } from '../doubles/the.ts'
 import { startFleetApi, type Answer, type FleetApi } from './fleet-api.ts'
 
@@ -263,17 +264,8 @@ describe('a sandbox that a person makes', () => {
     const { hostId } = the((await api.call('GET', '/sandboxes/mine')).body as unknown as { hostId: `host_${string}` })
     const ask = async (sandboxes: readonly { readonly id: string }[]) =>
       api.fleet.link(hostId).sync(
-        {
-          protocol: 1,
-          agentVersion: '0',
-          bootId: 'boot-1',
+        plainSync({
           instanceId: 'instance-mini-1',
-          seen: { epoch: 0, generation: 0 },
-          waitMs: 0,
-          sentAt: 0,
-          attempts: [],
-          operations: [],
-          facts: null,
           sandboxes: sandboxes.map(({ id }) => ({
             id,
             engine: 'user',
@@ -283,7 +275,7 @@ describe('a sandbox that a person makes', () => {
             createdAt: 0,
             isolation: 'account',
           })),
-        },
+        }),
         new AbortController().signal,
       )
     expect((await ask([{ id: body.id }])).desired?.sandboxes).toEqual([body.id])

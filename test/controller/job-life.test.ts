@@ -2,6 +2,7 @@ import { afterEach, describe, expect, it } from 'vitest'
 import type { Job, Outcome } from '../../src/model/job.ts'
 import { readLog } from '../../src/serve/logs.ts'
 import { startFleet, type Fleet, type FleetOptions } from '../doubles/controller-fleet.ts'
+import { plainSync } from '../doubles/plain-sync.ts'
 import type { Script } from '../doubles/simulated-agent.ts'
 import { the } from '../doubles/the.ts'
 
@@ -177,22 +178,7 @@ describe('a host that goes away with a job', () => {
 
     const link = fleet.link(the(before).hostId)
     const late = { ...report, revision: report.revision + 1, state: 'ended', outcome: { kind: 'exited', code: 99 } } as const
-    const answer = await link.sync(
-      {
-        protocol: 1,
-        agentVersion: '0',
-        bootId: 'boot-1',
-        instanceId: 'instance-late',
-        seen: { epoch: 0, generation: 0 },
-        waitMs: 0,
-        sentAt: 0,
-        facts: null,
-        attempts: [late],
-        operations: [],
-        sandboxes: [],
-      },
-      new AbortController().signal,
-    )
+    const answer = await link.sync(plainSync({ attempts: [late] }), new AbortController().signal)
     expect(answer.acknowledged.attempts).toEqual([{ id: the(before).id, revision: late.revision, ended: true }])
     expect(await fleet.job(job.id)).toEqual(done)
     const refused = (await fleet.events()).filter(({ kind }) => kind === 'attempt.refused')

@@ -5,6 +5,7 @@ import type { Outcome } from '../../src/model/job.ts'
 import type { AttemptReport } from '../../src/model/sync.ts'
 import { logName } from '../../src/serve/logs.ts'
 import type { FleetOptions } from '../doubles/controller-fleet.ts'
+import { plainSync } from '../doubles/plain-sync.ts'
 import type { Script } from '../doubles/simulated-agent.ts'
 import { the } from '../doubles/the.ts'
 import { startFleetApi, type FleetApi } from './fleet-api.ts'
@@ -393,22 +394,7 @@ describe('artifacts', () => {
     }
     agent.kill()
     await api.fleet.time.settle()
-    await api.fleet.link(attempt.hostId).sync(
-      {
-        protocol: 1,
-        agentVersion: '0',
-        bootId: 'boot-1',
-        instanceId: 'x',
-        seen: { epoch: 0, generation: 0 },
-        waitMs: 0,
-        sentAt: 0,
-        facts: null,
-        attempts: [report],
-        operations: [],
-        sandboxes: [],
-      },
-      new AbortController().signal,
-    )
+    await api.fleet.link(attempt.hostId).sync(plainSync({ attempts: [report] }), new AbortController().signal)
     const list = await api.call('GET', `/jobs/${body.id}/artifacts`)
     expect(list.body).toEqual({ items: report.artifacts, failures: report.artifactFailures })
     const file = await api.call('GET', `/jobs/${body.id}/artifacts/${path.split('/').map(encodeURIComponent).join('/')}`)
@@ -433,22 +419,7 @@ describe('artifacts', () => {
     agent.kill()
     await api.fleet.time.settle()
     const sync = (reports: readonly AttemptReport[]) =>
-      api.fleet.link(first.hostId).sync(
-        {
-          protocol: 1,
-          agentVersion: '0',
-          bootId: 'boot-1',
-          instanceId: 'x',
-          seen: { epoch: 0, generation: 0 },
-          waitMs: 0,
-          sentAt: 0,
-          facts: null,
-          attempts: [...reports],
-          operations: [],
-          sandboxes: [],
-        },
-        new AbortController().signal,
-      )
+      api.fleet.link(first.hostId).sync(plainSync({ attempts: [...reports] }), new AbortController().signal)
     const leave = async (attempt: typeof first, text: string, outcome: Outcome): Promise<void> => {
       const artifact = {
         path: 'report.txt',

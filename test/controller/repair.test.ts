@@ -1,28 +1,11 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import type { Repair } from '../../src/model/host.ts'
 import { hour, minute } from '../../src/model/instant.ts'
-import { syncProtocol, type SyncRequest } from '../../src/model/sync.ts'
 import { startFleet, type Fleet } from '../doubles/controller-fleet.ts'
+import { plainSync } from '../doubles/plain-sync.ts'
 import type { OperationScript, Script } from '../doubles/simulated-agent.ts'
 
 const ill = { needsReboot: [{ engine: 'user' as const, reason: 'it is stuck' }] }
-
-/** A host of a boot that has not looked at itself yet. */
-function plainSync(bootId: string): SyncRequest {
-  return {
-    protocol: syncProtocol,
-    agentVersion: '0',
-    bootId,
-    instanceId: 'one',
-    seen: { epoch: 0, generation: 0 },
-    waitMs: 0,
-    sentAt: 0,
-    facts: null,
-    attempts: [],
-    operations: [],
-    sandboxes: [],
-  }
-}
 
 /** Runs until it is cancelled. */
 const endless: Script = async ({ reach, cancelled }) => {
@@ -117,7 +100,7 @@ describe('a host that only a restart of its machine cures', () => {
     agent.kill()
     const { id } = await fleet.host('mini-1')
     for (let round = 0; round < 5; round += 1) {
-      await fleet.link(id).sync(plainSync('boot-2'), new AbortController().signal)
+      await fleet.link(id).sync(plainSync({ bootId: 'boot-2' }), new AbortController().signal)
       await fleet.time.advance(2000)
     }
     expect((await fleet.attempts(running.id)).map(({ state }) => state)).toEqual(['ended'])

@@ -4,6 +4,7 @@ import { WebSocket } from 'ws'
 import type { HostId } from '../../src/model/id.ts'
 import { system } from '../../src/record/commit.ts'
 import { createSandbox } from '../../src/record/sandboxes.ts'
+import { plainSync } from '../doubles/plain-sync.ts'
 import { the } from '../doubles/the.ts'
 import { waitFor } from '../e2e/wait.ts'
 import { startFleetApi, type FleetApi } from './fleet-api.ts'
@@ -34,22 +35,12 @@ beforeEach(async () => {
       idleMs: null,
     }),
   )
-  await fleet.link(hostId).sync(
-    {
-      protocol: 1,
-      agentVersion: '0',
-      bootId: 'boot-1',
-      instanceId: 'one',
-      seen: { epoch: 0, generation: 0 },
-      waitMs: 0,
-      sentAt: 0,
-      facts: null,
-      attempts: [],
-      operations: [],
-      sandboxes: [{ id, engine: 'user', image: null, state: 'running', reason: '', createdAt: 0, isolation: 'account' }],
-    },
-    new AbortController().signal,
-  )
+  await fleet
+    .link(hostId)
+    .sync(
+      plainSync({ sandboxes: [{ id, engine: 'user', image: null, state: 'running', reason: '', createdAt: 0, isolation: 'account' }] }),
+      new AbortController().signal,
+    )
 })
 
 afterEach(async () => {
@@ -91,24 +82,7 @@ async function closeOf(socket: WebSocket): Promise<number> {
 describe('a stream into a sandbox', () => {
   it('is told to the host at once, and carries bytes and words both ways in order', async () => {
     const id = await opened()
-    const desired = (
-      await api.fleet.link(hostId).sync(
-        {
-          protocol: 1,
-          agentVersion: '0',
-          bootId: 'boot-1',
-          instanceId: 'one',
-          seen: { epoch: 0, generation: 0 },
-          waitMs: 0,
-          sentAt: 0,
-          facts: null,
-          attempts: [],
-          operations: [],
-          sandboxes: [],
-        },
-        new AbortController().signal,
-      )
-    ).desired
+    const desired = (await api.fleet.link(hostId).sync(plainSync(), new AbortController().signal)).desired
     expect(desired?.streams).toEqual([{ id, sandboxId: expect.stringMatching(/^sbx_/), command: ['sh'], tty: true }])
     const person = await connect(`/streams/${id}`, api.admin)
     // Typed before the other end is there: it waits.

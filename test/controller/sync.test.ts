@@ -7,6 +7,7 @@ import { system } from '../../src/record/commit.ts'
 import { announceKey, askForNewKey, keyIsDue, promoteKey } from '../../src/record/host-keys.ts'
 import { cordonHost, findHostRow, retireHost } from '../../src/record/hosts.ts'
 import { startFleet, type Fleet } from '../doubles/controller-fleet.ts'
+import { plainSync } from '../doubles/plain-sync.ts'
 import { simulatedFacts } from '../doubles/simulated-agent.ts'
 
 let fleet: Fleet
@@ -14,23 +15,6 @@ let fleet: Fleet
 afterEach(async () => {
   await fleet.stop()
 })
-
-function request(change: Partial<SyncRequest> = {}): SyncRequest {
-  return {
-    protocol: 1,
-    agentVersion: '0',
-    bootId: 'boot-1',
-    instanceId: 'one',
-    seen: { epoch: 0, generation: 0 },
-    waitMs: 0,
-    sentAt: 0,
-    facts: null,
-    attempts: [],
-    operations: [],
-    sandboxes: [],
-    ...change,
-  }
-}
 
 async function joined(name: string): Promise<{
   readonly hostId: HostId
@@ -40,7 +24,7 @@ async function joined(name: string): Promise<{
   const hostId = await fleet.enrol(name)
   const link = fleet.link(hostId)
   const sync = (change: Partial<SyncRequest> = {}, signal = new AbortController().signal): Promise<SyncResponse> =>
-    link.sync(request(change), signal)
+    link.sync(plainSync(change), signal)
   const answer = await sync({ facts: simulatedFacts(fleet.time.clock.now(), { hostname: name }) })
   return { hostId, answer, sync }
 }
@@ -52,7 +36,7 @@ describe('sync', () => {
     fleet = await startFleet({ spec: { limits: { syncPoll: '10s' } } })
     const hostId = await fleet.enrol('mini-1')
     expect((await fleet.host('mini-1')).state).toBe('enrolled')
-    const first = await fleet.link(hostId).sync(request(), new AbortController().signal)
+    const first = await fleet.link(hostId).sync(plainSync(), new AbortController().signal)
     expect(first).toMatchObject({
       hostId,
       hostName: 'mini-1',
@@ -63,7 +47,7 @@ describe('sync', () => {
     expect((await fleet.host('mini-1')).state).toBe('up')
     await fleet
       .link(hostId)
-      .sync(request({ facts: simulatedFacts(fleet.time.clock.now(), { hostname: 'mini-1' }) }), new AbortController().signal)
+      .sync(plainSync({ facts: simulatedFacts(fleet.time.clock.now(), { hostname: 'mini-1' }) }), new AbortController().signal)
     expect((await fleet.host('mini-1')).facts?.hostname).toBe('mini-1')
     // Three polls of ten seconds, each with what a sync may take on top.
     await fleet.time.advance(44_000)
@@ -179,12 +163,12 @@ describe('sync', () => {
     fleet = await startFleet()
     const hostId = await fleet.enrol('mini-1')
     const link = fleet.link(hostId)
-    const first = await link.sync(request(), new AbortController().signal)
+    const first = await link.sync(plainSync(), new AbortController().signal)
     expect(first.wantFacts).toBe(true)
     let answers = 0
     const poll = async (): Promise<void> => {
       for (;;) {
-        const answer = await link.sync(request({ seen: seenOf(first), waitMs: 25_000 }), new AbortController().signal)
+        const answer = await link.sync(plainSync({ seen: seenOf(first), waitMs: 25_000 }), new AbortController().signal)
         answers += 1
         if (answers > 100) throw new Error(`a circle: ${JSON.stringify(answer)}`)
       }
@@ -261,8 +245,8 @@ describe('sync', () => {
     const gone = new AbortController()
     const ask = async (hostId: HostId): Promise<SyncResponse> => {
       const caller = { hostId, hostName: 'mini', origin: '127.0.0.1', signal: gone.signal }
-      const first = await handler.handle(caller, request({ facts: simulatedFacts(fleet.time.clock.now(), { hostname: 'a' }) }))
-      return handler.handle(caller, request({ seen: seenOf(first), waitMs: 25_000 }))
+      const first = await handler.handle(caller, plainSync({ facts: simulatedFacts(fleet.time.clock.now(), { hostname: 'a' }) }))
+      return handler.handle(caller, plainSync({ seen: seenOf(first), waitMs: 25_000 }))
     }
     const parked = ask(await fleet.enrol('mini-1'))
     await fleet.time.settle()
