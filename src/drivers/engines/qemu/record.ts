@@ -58,6 +58,11 @@ export function folderOf({ id, folder }: Pick<MachineRecord, 'id' | 'folder'>): 
   return folder ?? id
 }
 
+/** Whether a machine is under another name too: a crash came while a warm one was given to a sandbox, between the two records. */
+export function hasOtherName(records: readonly MachineRecord[], record: MachineRecord): boolean {
+  return records.some((other) => other.id !== record.id && folderOf(other) === folderOf(record))
+}
+
 /** All machines of an engine, a directory each. */
 export function machinesDirectory(stateDir: string): string {
   return `${stateDir}/vms`

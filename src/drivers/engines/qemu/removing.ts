@@ -5,7 +5,7 @@ import { interfaceName, links, restoreHost, unlink } from '../network.ts'
 import type { RecordStore } from '../records.ts'
 import { waitUntil } from '../wait.ts'
 import { endProcess, killWithText } from './processes.ts'
-import { filesOf, folderOf, machineFiles, machinesDirectory, type MachineRecord } from './record.ts'
+import { filesOf, folderOf, hasOtherName, machineFiles, machinesDirectory, type MachineRecord } from './record.ts'
 import type { QemuEngineConfig } from './settings.ts'
 
 interface Removing {
@@ -19,8 +19,8 @@ interface Removing {
  * processes that were ended; SANDBOX_RESIDUE with what resisted.
  */
 export async function removeMachine({ config, records, underLock }: Removing, record: MachineRecord): Promise<number> {
-  if (records.list().some((other) => other.id !== record.id && folderOf(other) === folderOf(record))) {
-    // A crash came while a warm machine was given to a sandbox: it is under two names, and lives on under the other.
+  if (hasOtherName(records.list(), record)) {
+    // It lives on under that.
     records.remove(record.id)
     return 0
   }

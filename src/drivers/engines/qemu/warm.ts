@@ -4,7 +4,7 @@ import type { SandboxRequest, WarmRequest } from '../../../ports/engine.ts'
 import { isAlive } from '../process-table.ts'
 import type { RecordStore } from '../records.ts'
 import type { Turns } from '../turns.ts'
-import { folderOf, type MachineRecord } from './record.ts'
+import { folderOf, hasOtherName, type MachineRecord } from './record.ts'
 
 /** A machine that nobody took is made anew after this: its clock and its keys are not to grow old. */
 const maxAgeMs = 6 * 3_600_000
@@ -78,7 +78,7 @@ export class WarmMachines {
   /** Gives the oldest machine that is alike to the request's sandbox, or null. */
   #take(request: SandboxRequest): MachineRecord | null {
     const { records } = this.#parts
-    const found = this.#all().find((record) => isReady(record) && isAlike(record, request) && !this.#isTaken(record))
+    const found = this.#all().find((record) => isReady(record) && isAlike(record, request) && !hasOtherName(records.list(), record))
     if (found === undefined) return null
     const { id, jobId } = request
     // The files stay where they are: the processes of the machine were told of them.
@@ -111,7 +111,7 @@ export class WarmMachines {
     const have = wanted.map(() => 0)
     for (const record of this.#all()) {
       const index = wanted.findIndex((one, at) => isAlike(record, one.like) && (have[at] ?? 0) < one.count)
-      const good = isReady(record) && Date.now() - record.createdAt < maxAgeMs && !this.#isTaken(record)
+      const good = isReady(record) && Date.now() - record.createdAt < maxAgeMs && !hasOtherName(this.#parts.records.list(), record)
       if (index >= 0 && good) have[index] = (have[index] ?? 0) + 1
       else await this.#remove(record.id)
     }
@@ -150,11 +150,6 @@ export class WarmMachines {
       .list()
       .filter(({ warm }) => warm === true)
       .toSorted((a, b) => a.createdAt - b.createdAt)
-  }
-
-  /** A crash came between the two steps of taking it. */
-  #isTaken(record: MachineRecord): boolean {
-    return this.#parts.records.list().some((other) => other.id !== record.id && folderOf(other) === folderOf(record))
   }
 }
 
