@@ -9,6 +9,7 @@ import { hour, minute, second } from '../../src/model/instant.ts'
 import type { Attempt, Job, Outcome } from '../../src/model/job.ts'
 import { readSpecFile } from '../../src/observe/spec-file.ts'
 import type { Writer } from '../../src/ports/store.ts'
+import { chunks } from '../../src/record/chunks.ts'
 import { migrate } from '../../src/record/migrate.ts'
 import { attemptRow, hostDoc, jobRow } from '../../src/record/rows.ts'
 import { applySpec } from '../../src/record/specs.ts'
@@ -342,12 +343,8 @@ async function insert(tx: Writer, { hosts, jobs, attempts }: Seed): Promise<void
     enrolled_at: host.enrolledAt,
     doc: hostDoc(host),
   }))
-  for (const part of parts(hostRows)) await tx.insertInto('hosts').values(part).execute()
-  for (const part of parts(jobs.map(jobRow))) await tx.insertInto('jobs').values(part).execute()
+  for (const part of chunks(hostRows, rowsAtOnce)) await tx.insertInto('hosts').values(part).execute()
+  for (const part of chunks(jobs.map(jobRow), rowsAtOnce)) await tx.insertInto('jobs').values(part).execute()
   const attemptRows = attempts.map((attempt) => attemptRow(attempt, { revision: 1, endedAt: attempt.times.ended ?? null }))
-  for (const part of parts(attemptRows)) await tx.insertInto('attempts').values(part).execute()
-}
-
-function parts<T>(rows: readonly T[]): T[][] {
-  return Array.from({ length: Math.ceil(rows.length / rowsAtOnce) }, (_, part) => rows.slice(part * rowsAtOnce, (part + 1) * rowsAtOnce))
+  for (const part of chunks(attemptRows, rowsAtOnce)) await tx.insertInto('attempts').values(part).execute()
 }
