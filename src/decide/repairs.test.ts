@@ -1,56 +1,26 @@
-import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import {
-  changesOf,
   makeAttempt,
   makeEngine,
   makeFacts,
-  makeHost,
   makeJob,
   makeOperation,
   makeSandbox,
   makeSpec,
   makeWorld,
-  provenReady,
   start,
   type Things,
 } from '../../test/decide/build-world.ts'
-import { carryOut, endAttempt, type Scene } from '../../test/decide/carry-out.ts'
-import { effort } from '../../test/decide/effort.ts'
+import { illness, mac, repairQuarantine } from '../../test/decide/sick-mac.ts'
 import type { Host } from '../model/host.ts'
 import { hour, minute, second } from '../model/instant.ts'
 import type { Step, Waiting } from '../model/plan.ts'
 import type { Spec } from '../model/spec.ts'
-import { advanceWorld, emptyWorld } from './advance-world.ts'
 import { checkPlan } from './check-plan.ts'
 import { decide } from './decide.ts'
-import { moveOperation } from './move-operation.ts'
 import { mostReboots } from './repairs.ts'
 
 const spec = makeSpec()
-const reason = 'the kernel counts a guest that is not there'
-const quarantine = { kind: 'quarantined' as const, at: start, reason, cure: 'wait', repair: { engines: ['tart' as const], tries: 0 } }
-
-/** A Mac as it reports itself at a moment: ill or well, its last boot of a machine by `bootedAt`. */
-function mac(
-  number: number,
-  seen: { readonly isIll?: boolean; readonly at?: number; readonly bootedAt?: number },
-  changes: Partial<Host> = {},
-): Host {
-  const { isIll = false, at = start, bootedAt = start - hour } = seen
-  const readiness = [provenReady('tart', 'macos-15', bootedAt), provenReady('user', null, at)].map((entry) => ({
-    ...entry,
-    check: { ok: !isIll || entry.engine !== 'tart', at, reason: '' },
-  }))
-  const facts = makeFacts({
-    at,
-    engines: [makeEngine('tart', { ok: !isIll }), makeEngine('user')],
-    images: ['macos-15'],
-    readiness,
-    needsReboot: isIll ? [{ engine: 'tart', reason }] : [],
-  })
-  return makeHost(number, { facts, lastSeenAt: at, ...changes })
-}
 
 function repairSteps(things: Things, given: { readonly spec?: Spec; readonly now?: number } = {}): readonly Step[] {
   const scene = { spec: given.spec ?? spec, world: makeWorld(things), now: given.now ?? start }
@@ -73,7 +43,7 @@ describe('a host that only a restart of its machine cures', () => {
         kind: 'quarantineHost',
         hostId: host.id,
         hostGeneration: 3,
-        reason: `tart: ${reason}`,
+        reason: `tart: ${illness}`,
         cure: 'cidery restarts it once nothing runs there; it gets jobs again when tart boots: cidery explain host/mini-1',
         repair: ['tart'],
       },
@@ -93,14 +63,14 @@ describe('a host that only a restart of its machine cures', () => {
   })
 
   it('is restarted when nothing runs there: no job, no sandbox, no operation', () => {
-    const host = mac(1, { isIll: true }, { schedulable: quarantine, generation: 5 })
+    const host = mac(1, { isIll: true }, { schedulable: repairQuarantine, generation: 5 })
     const job = makeJob(1, { changes: { state: 'running', attempts: 1 } })
-    expect(repairSteps({ hosts: [host] })).toEqual([{ kind: 'rebootHost', hostId: host.id, hostGeneration: 5, reason: `tart: ${reason}` }])
+    expect(repairSteps({ hosts: [host] })).toEqual([{ kind: 'rebootHost', hostId: host.id, hostGeneration: 5, reason: `tart: ${illness}` }])
     const busy = { hosts: [host], jobs: [job], attempts: [makeAttempt(1, { job, host })] }
     expect(repairSteps(busy)).toEqual([])
     expect(waitOf(busy)).toMatchObject({
       code: 'hostQuarantined',
-      message: `mini-1 is in quarantine: ${reason}; its jobs and sandboxes have not ended`,
+      message: `mini-1 is in quarantine: ${illness}; its jobs and sandboxes have not ended`,
       jobCount: 1,
     })
     expect(repairSteps({ hosts: [host], sandboxes: [makeSandbox(1, host)] })).toEqual([])
@@ -111,7 +81,7 @@ describe('a host that only a restart of its machine cures', () => {
   })
 
   it('is not restarted when it does not report, when the pool says never, or when a person has to look', () => {
-    const host = mac(1, { isIll: true }, { schedulable: quarantine })
+    const host = mac(1, { isIll: true }, { schedulable: repairQuarantine })
     expect(repairSteps({ hosts: [host] }, { now: start + 31 * second })).toEqual([])
     expect(repairSteps({ hosts: [{ ...host, state: 'lost' }] })).toEqual([])
     const never = makeSpec({ pools: { default: { repair: { reboots: 0 } } } })
@@ -121,9 +91,9 @@ describe('a host that only a restart of its machine cures', () => {
     expect(repairSteps({ hosts: [guarded] })).toEqual([])
     expect(waitOf({ hosts: [guarded] })?.message).toContain('its agent may not restart it')
     expect(repairSteps({ hosts: [{ ...guarded, facts: { ...guarded.facts, mayReboot: true } }] })).toHaveLength(1)
-    const { repair: _, ...forPeople } = quarantine
+    const { repair: _, ...forPeople } = repairQuarantine
     expect(repairSteps({ hosts: [{ ...host, schedulable: forPeople }] })).toEqual([])
-    const tried = { ...quarantine, repair: { engines: ['tart' as const], tries: mostReboots } }
+    const tried = { ...repairQuarantine, repair: { engines: ['tart' as const], tries: mostReboots } }
     expect(repairSteps({ hosts: [{ ...host, schedulable: tried }] })).toEqual([])
     expect(waitOf({ hosts: [{ ...host, schedulable: tried }] })?.message).toContain(
       'it was asked to restart 3 times, which did not cure it',
@@ -131,7 +101,7 @@ describe('a host that only a restart of its machine cures', () => {
   })
 
   it('is restarted once an hour at most, to the millisecond, and the plan says when to look again', () => {
-    const host = mac(1, { isIll: true, at: start }, { schedulable: quarantine, repairedAt: start - hour + 20 * second })
+    const host = mac(1, { isIll: true, at: start }, { schedulable: repairQuarantine, repairedAt: start - hour + 20 * second })
     expect(repairSteps({ hosts: [host] }, { now: start + 20 * second - 1 })).toEqual([])
     expect(decide(spec, makeWorld({ hosts: [host] }), start).nextAt).toBe(start + 20 * second)
     expect(waitOf({ hosts: [host] })?.message).toContain('it was asked to restart 59m40s ago, and may be again in 20s')
@@ -141,7 +111,9 @@ describe('a host that only a restart of its machine cures', () => {
   })
 
   it('waits for its turn: as many at once as the pool says, who waited longest first', () => {
-    const hosts = [30, 10, 20].map((ago, at) => mac(at + 1, { isIll: true }, { schedulable: { ...quarantine, at: start - ago * second } }))
+    const hosts = [30, 10, 20].map((ago, at) =>
+      mac(at + 1, { isIll: true }, { schedulable: { ...repairQuarantine, at: start - ago * second } }),
+    )
     const idsOf = (steps: readonly Step[]): readonly unknown[] => steps.map((step) => 'hostId' in step && step.hostId)
     expect(idsOf(repairSteps({ hosts }))).toEqual([hosts[0]?.id])
     expect(idsOf(repairSteps({ hosts }, { spec: makeSpec({ pools: { default: { repair: { reboots: 2 } } } }) }))).toEqual([
@@ -158,7 +130,7 @@ describe('a host that only a restart of its machine cures', () => {
       {
         state: 'lost',
         repairedAt: start - 10 * minute,
-        schedulable: { ...quarantine, at: start - hour, repair: { engines: ['tart'], tries: 1 } },
+        schedulable: { ...repairQuarantine, at: start - hour, repair: { engines: ['tart'], tries: 1 } },
       },
     )
     expect(repairSteps({ hosts: [...hosts, gone] })).toEqual([])
@@ -171,15 +143,15 @@ describe('a host that only a restart of its machine cures', () => {
 
   it('says whose turn it is while it waits for its own, to its jobs as well', () => {
     const [first, second] = [30, 10].map((ago, at) =>
-      mac(at + 1, { isIll: true }, { schedulable: { ...quarantine, at: start - ago * 60_000 } }),
+      mac(at + 1, { isIll: true }, { schedulable: { ...repairQuarantine, at: start - ago * 60_000 } }),
     ) as [Host, Host]
     const waits = (things: Things, pools = spec): readonly (string | undefined)[] => {
       const { waiting } = decide(pools, makeWorld(things), start)
       return waiting.filter(({ subject }) => subject === `host/${second.id}`).map(({ message }) => message)
     }
-    const turn = `mini-2 is in quarantine: ${reason}; waits for its turn: mini-1 is being restarted (pools.default.repair.reboots is 1)`
+    const turn = `mini-2 is in quarantine: ${illness}; waits for its turn: mini-1 is being restarted (pools.default.repair.reboots is 1)`
     expect(waits({ hosts: [first, second] })).toEqual([turn])
-    expect(waits({ hosts: [second] })).toEqual([`mini-2 is in quarantine: ${reason}`])
+    expect(waits({ hosts: [second] })).toEqual([`mini-2 is in quarantine: ${illness}`])
     const asked = makeOperation(1, mac(1, {}), { request: { kind: 'reboot' }, state: 'AWAITING_RECONNECT' })
     expect(waits({ hosts: [mac(1, {}), second], operations: [asked] })).toEqual([turn])
     const crowd = [3, 4, 5, 6].map((number) => mac(number, {}))
@@ -193,12 +165,12 @@ describe('a host that only a restart of its machine cures', () => {
   })
 
   it('returns when its engine booted a machine since the quarantine began, and not before', () => {
-    const tried = { ...quarantine, repair: { engines: ['tart' as const], tries: 1 } }
+    const tried = { ...repairQuarantine, repair: { engines: ['tart' as const], tries: 1 } }
     const at = start + 10 * minute
     const host = (bootedAt: number): Host => mac(1, { at, bootedAt }, { schedulable: tried, repairedAt: start + minute })
     expect(repairSteps({ hosts: [host(start)] }, { now: at })).toEqual([])
     expect(waitOf({ hosts: [host(start)] }, { now: at })).toMatchObject({
-      message: `mini-1 is in quarantine: ${reason}; tart has not booted since`,
+      message: `mini-1 is in quarantine: ${illness}; tart has not booted since`,
       cure: 'cidery host probe mini-1, or cidery host uncordon mini-1',
     })
     const back = host(start + 1)
@@ -214,14 +186,14 @@ describe('a host that only a restart of its machine cures', () => {
 })
 
 describe('the checker lets a host be repaired', () => {
-  const host = mac(1, { isIll: true }, { schedulable: quarantine })
-  const well = mac(1, {}, { schedulable: quarantine })
+  const host = mac(1, { isIll: true }, { schedulable: repairQuarantine })
+  const well = mac(1, {}, { schedulable: repairQuarantine })
   const reboot: Step = { kind: 'rebootHost', hostId: host.id, hostGeneration: 1, reason: '' }
   const back: Step = { kind: 'returnHost', hostId: host.id, hostGeneration: 1, why: '' }
   const problems = (steps: readonly Step[], things: Things): readonly string[] =>
     checkPlan({ steps, waiting: [], nextAt: null }, { spec, world: makeWorld(things), now: start }).map(({ problem }) => problem)
   const job = makeJob(1, { changes: { state: 'running', attempts: 1 } })
-  const second = mac(2, { isIll: true }, { schedulable: quarantine })
+  const second = mac(2, { isIll: true }, { schedulable: repairQuarantine })
 
   it.each<[string, readonly Step[], Things, string | null]>([
     ['where all is right', [reboot], { hosts: [host] }, null],
@@ -254,7 +226,7 @@ describe('the checker lets a host be repaired', () => {
     [
       'not for ever',
       [reboot],
-      { hosts: [{ ...host, schedulable: { ...quarantine, repair: { engines: ['tart'], tries: 3 } } }] },
+      { hosts: [{ ...host, schedulable: { ...repairQuarantine, repair: { engines: ['tart'], tries: 3 } } }] },
       'the host was restarted 3 times already',
     ],
     ['back when it is well', [back], { hosts: [well] }, null],
@@ -262,100 +234,4 @@ describe('the checker lets a host be repaired', () => {
   ])('%s', (...[, steps, things, problem]) => {
     expect(problems(steps, things)).toEqual(problem === null ? [] : [problem])
   })
-})
-
-/** What a restart does to a machine of the simulation. */
-type Fate = 'cured' | 'stillIll' | 'refused' | 'gone'
-
-interface Fleet {
-  readonly scene: Scene
-  readonly ill: ReadonlySet<string>
-  /** When each machine last booted a machine of its own. */
-  readonly booted: ReadonlyMap<string, number>
-}
-
-/** What the agents of the fleet did since the last turn: jobs end now and then, restarts end by their host's fate, everybody reports. */
-function turn(fleet: Fleet, fates: ReadonlyMap<string, Fate>, random: () => number): Fleet {
-  let { scene } = fleet
-  const now = scene.now + 10 * minute
-  const ill = new Set(fleet.ill)
-  const booted = new Map(fleet.booted)
-  scene = { ...scene, now }
-  for (const { attempt } of scene.world.attempts.values())
-    if (random() < 0.2) scene = endAttempt(scene, attempt, { kind: 'exited', code: 0 })
-  for (const operation of scene.world.operations.values()) {
-    if (operation.state !== 'VALIDATING') continue
-    const fate = fates.get(operation.hostId) ?? 'cured'
-    const to = fate === 'refused' ? 'ERROR' : 'EXECUTING'
-    const moved = { ...moveOperation(operation, { to, at: now, reason: '' }), ...(to === 'ERROR' ? {} : { completedAt: now - 1 }) }
-    scene = { ...scene, world: advanceWorld(scene.world, [{ of: 'operation', id: moved.id, operation: moved }], scene.spec) }
-    if (fate === 'cured') ill.delete(operation.hostId)
-    if (fate === 'cured') booted.set(operation.hostId, now)
-    if (fate === 'gone') booted.delete(operation.hostId)
-  }
-  const hosts = [...scene.world.hosts.values()].flatMap((host) => {
-    const bootedAt = booted.get(host.id)
-    if (bootedAt === undefined) return []
-    const { facts } = mac(1, { isIll: ill.has(host.id), at: now, bootedAt })
-    return [{ ...host, facts, lastSeenAt: now, state: 'up' as const }]
-  })
-  scene = { ...scene, world: advanceWorld(scene.world, changesOf({ hosts }), scene.spec) }
-  return { scene, ill, booted }
-}
-
-describe('repairs, whatever happens to machines that are restarted', () => {
-  const wishes = fc.record({
-    fates: fc.array(fc.constantFrom<Fate>('cured', 'cured', 'stillIll', 'refused', 'gone'), { minLength: 4, maxLength: 4 }),
-    ill: fc.subarray([0, 1, 2, 3], { minLength: 1 }),
-    reboots: fc.constantFrom(1, 2, 3),
-    jobs: fc.integer({ min: 0, max: 12 }),
-    seed: fc.integer(),
-  })
-
-  it(
-    'never restart a host with a job, nor one twice in an hour, nor more of a pool than it says; they end, and cured hosts return',
-    { timeout: 60_000 },
-    () => {
-      fc.assert(
-        fc.property(wishes, ({ fates, ill, reboots, jobs, seed }) => {
-          const hosts = Array.from({ length: 4 }, (_, at) => mac(at + 1, {}))
-          const fateOf = new Map(hosts.map(({ id }, at) => [id as string, fates[at] ?? 'cured']))
-          const pools = { default: { repair: { reboots }, readiness: { bootProofMaxAge: '30h' } } }
-          const wanted = makeSpec({ pools, queues: { default: { engine: 'user' } } })
-          const all = Array.from({ length: jobs }, (_, at) => makeJob(at + 1))
-          const world = advanceWorld(emptyWorld(start - hour), changesOf({ hosts, jobs: all }), wanted)
-          let state = seed
-          const random = (): number => (state = (state * 1_103_515_245 + 12_345) % 2_147_483_648) / 2_147_483_648
-          let fleet: Fleet = {
-            scene: { spec: wanted, world, jobs: new Map(all.map((job) => [job.id as string, job])), now: start, made: 0 },
-            ill: new Set(ill.flatMap((at) => hosts[at]?.id ?? [])),
-            booted: new Map(hosts.map(({ id }) => [id, start - hour])),
-          }
-          const restarted = new Map<string, number>()
-          // Long enough for three restarts of each machine that stays ill, one after the other where only one may be away.
-          for (let turns = 0; turns < 18 * 6; turns += 1) {
-            const { scene } = fleet
-            const plan = decide(scene.spec, scene.world, scene.now)
-            expect(checkPlan(plan, scene)).toEqual([])
-            for (const step of plan.steps) {
-              if (step.kind !== 'rebootHost') continue
-              expect([...scene.world.attempts.values()].filter(({ attempt }) => attempt.hostId === step.hostId)).toEqual([])
-              expect(scene.now - (restarted.get(step.hostId) ?? 0)).toBeGreaterThanOrEqual(hour)
-              restarted.set(step.hostId, scene.now)
-            }
-            const next = carryOut(scene, plan)
-            const away = [...next.world.operations.values()].filter(({ request }) => request.kind === 'reboot')
-            expect(away.length).toBeLessThanOrEqual(reboots)
-            fleet = turn({ ...fleet, scene: next }, fateOf, random)
-          }
-          for (const host of fleet.scene.world.hosts.values()) {
-            const isCured = !ill.some((at) => hosts[at]?.id === host.id) || fateOf.get(host.id) === 'cured'
-            expect([host.name, host.schedulable.kind]).toEqual([host.name, isCured ? 'open' : 'quarantined'])
-            if (host.schedulable.kind === 'quarantined') expect(host.schedulable.repair?.tries).toBeLessThanOrEqual(mostReboots)
-          }
-        }),
-        { numRuns: effort(8, 2) },
-      )
-    },
-  )
 })
