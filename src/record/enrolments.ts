@@ -1,6 +1,8 @@
 import { CideryError } from '../model/errors.ts'
+import type { HostId } from '../model/id.ts'
 import type { Labels } from '../model/shape.ts'
 import type { Reader, Tables, Writer } from '../ports/store.ts'
+import { hostDoc } from './rows.ts'
 
 /** A single-use leave to join the fleet. Only the SHA-256 of its token is kept. */
 export interface Enrolment {
@@ -92,4 +94,34 @@ export async function useEnrolment(tx: Writer, id: string, use: { readonly at: n
 /** Forgets enrolments that ended before a moment. */
 export async function removeEnrolmentsEndedBefore(tx: Writer, at: number): Promise<void> {
   await tx.deleteFrom('enrolments').where('expires_at', '<', at).execute()
+}
+
+export interface NewHost {
+  readonly id: HostId
+  readonly name: string
+  readonly pool: string
+  readonly labels: Labels
+  readonly keyHash: string
+  readonly at: number
+}
+
+/** A machine joins the fleet; nothing is known of it yet. */
+export async function insertHost(tx: Writer, host: NewHost): Promise<void> {
+  await tx
+    .insertInto('hosts')
+    .values({
+      id: host.id,
+      name: host.name,
+      pool: host.pool,
+      state: 'enrolled',
+      generation: 1,
+      desired_generation: 1,
+      last_seen_at: null,
+      boot_id: null,
+      key_hash: host.keyHash,
+      next_key_hash: null,
+      enrolled_at: host.at,
+      doc: hostDoc({ labels: host.labels, schedulable: { kind: 'open' }, facts: null, failureStreak: 0, repairedAt: null }),
+    })
+    .execute()
 }

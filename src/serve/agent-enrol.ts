@@ -5,10 +5,9 @@ import type { HostId } from '../model/id.ts'
 import { EnrolRequest, syncProtocol } from '../model/sync.ts'
 import type { EnrolResponse } from '../model/sync.ts'
 import type { Writer } from '../ports/store.ts'
-import { findEnrolmentByHash, useEnrolment } from '../record/enrolments.ts'
+import { findEnrolmentByHash, insertHost, useEnrolment } from '../record/enrolments.ts'
 import type { Enrolment } from '../record/enrolments.ts'
 import { findHostByKeyHash } from '../record/host-keys.ts'
-import { hostDoc } from '../record/rows.ts'
 import { credentialHash, isCredential } from './access/credential.ts'
 import { addressKey, createTryLimit } from './access/limits.ts'
 import { eventBy } from './actor.ts'
@@ -79,6 +78,7 @@ async function enrol(
     if (enrolment.usedAt !== null) return { answer: await repeatedAnswer(tx, enrolment, request), isNew: false }
     if (enrolment.expiresAt <= at) throw refused('the enrolment token has expired')
     const host = { id: ports.ids.next('host'), name: await freeName(tx, enrolment, request.hostname), pool: enrolment.pool }
+    if ((await findHostByKeyHash(tx, request.keyHash)) !== undefined) throw refused('the key belongs to another host')
     await insertHost(tx, { ...host, labels: enrolment.labels, keyHash: request.keyHash, at })
     await useEnrolment(tx, enrolment.id, { at, hostId: host.id })
     const by = { principal: { kind: 'host', id: host.id, name: host.name, scopes: [], queues: [] }, origin: context.origin } as const
@@ -150,34 +150,4 @@ async function isTaken(tx: Writer, name: string): Promise<boolean> {
   return (
     (await tx.selectFrom('hosts').select('id').where('name', '=', name).where('state', '!=', 'retired').executeTakeFirst()) !== undefined
   )
-}
-
-interface NewHost {
-  readonly id: HostId
-  readonly name: string
-  readonly pool: string
-  readonly labels: Enrolment['labels']
-  readonly keyHash: string
-  readonly at: number
-}
-
-async function insertHost(tx: Writer, host: NewHost): Promise<void> {
-  if ((await findHostByKeyHash(tx, host.keyHash)) !== undefined) throw refused('the key belongs to another host')
-  await tx
-    .insertInto('hosts')
-    .values({
-      id: host.id,
-      name: host.name,
-      pool: host.pool,
-      state: 'enrolled',
-      generation: 1,
-      desired_generation: 1,
-      last_seen_at: null,
-      boot_id: null,
-      key_hash: host.keyHash,
-      next_key_hash: null,
-      enrolled_at: host.at,
-      doc: hostDoc({ labels: host.labels, schedulable: { kind: 'open' }, facts: null, failureStreak: 0, repairedAt: null }),
-    })
-    .execute()
 }

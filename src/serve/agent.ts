@@ -5,17 +5,16 @@ import { BlobDigest } from '../model/job.ts'
 import { SyncRequest, type SyncResponse } from '../model/sync.ts'
 import type { SecretBox } from '../ports/secrets.ts'
 import type { Reader } from '../ports/store.ts'
-import { findAttemptRow, liveAttemptsOfHosts, recordLog } from '../record/attempts.ts'
+import { liveAttemptsOfHosts } from '../record/attempts.ts'
 import { digestsOfJob } from '../record/blobs.ts'
 import { announceKey } from '../record/host-keys.ts'
 import { findJob } from '../record/jobs.ts'
 import { digestsOfOperation, liveOperationsOfHosts } from '../record/operations.ts'
-import type { AttemptRow } from '../record/rows.ts'
-import { openSecrets } from '../record/secrets.ts'
-import { logName, type LogServices } from './logs.ts'
+import { appendAttemptLog, finishAttemptLog, secretsOfAttempt } from './attempt-bytes.ts'
+import type { LogServices } from './logs.ts'
 import { route, type Route, type RouteContext } from './route.ts'
 import { authorOf } from './services.ts'
-import { appendBytes, uploadRoutes } from './uploads.ts'
+import { uploadRoutes } from './uploads.ts'
 
 export interface SyncCaller {
   readonly hostId: string
@@ -42,8 +41,6 @@ export interface AgentServices extends LogServices {
 const AttemptParams = z.strictObject({ id: AttemptId })
 const LogLength = z.strictObject({ length: z.int().nonnegative() })
 const logRequestBytes = 16 * 1024 * 1024
-/** Room for the line that says where a log was cut. */
-const cutMark = 64 * 1024
 const syncBytes = 8 * 1024 * 1024
 
 /** What a host may call with its own key. It sees and changes only what is its own. */
@@ -86,7 +83,7 @@ export function agentRoutes(services: AgentServices): readonly Route[] {
       bodyLimit: logRequestBytes,
       response: LogLength,
       handler: async (context, { params, query }) => ({
-        length: await appendLog(services, context, { id: params.id, offset: query.offset }),
+        length: await appendAttemptLog(services, { hostId: context.principal.id, id: params.id, offset: query.offset }, context.bytes()),
       }),
     }),
     route({
@@ -98,7 +95,8 @@ export function agentRoutes(services: AgentServices): readonly Route[] {
       params: AttemptParams,
       body: LogLength,
       response: 'empty',
-      handler: async (context, { params, body }) => finishLog(services, context, { id: params.id, length: body.length }),
+      handler: async (context, { params, body }) =>
+        finishAttemptLog(services, authorOf(context), { hostId: context.principal.id, id: params.id, length: body.length }),
     }),
     route({
       method: 'GET',
@@ -110,13 +108,7 @@ export function agentRoutes(services: AgentServices): readonly Route[] {
       response: z.record(z.string(), z.string()),
       handler: async (context, { params }) => {
         context.reply.header('cache-control', 'no-store')
-        return recorder.read(async (db) => {
-          const row = await ownAttempt(db, context, params.id)
-          const job = await findJob(db, row.job_id)
-          if (row.ended_at !== null || job === null)
-            throw new CideryError('FORBIDDEN', `the attempt ${params.id} is over: its secrets are not given out any more`)
-          return openSecrets(db, services.box, { queue: job.queue, names: job.resolved.spec.secrets })
-        })
+        return secretsOfAttempt(services, { hostId: context.principal.id, id: params.id })
       },
     }),
     route({
@@ -152,42 +144,6 @@ export function agentRoutes(services: AgentServices): readonly Route[] {
       },
     }),
   ]
-}
-
-/** An attempt of the calling host; another's looks like none. */
-async function ownAttempt(db: Reader, context: RouteContext, id: string): Promise<AttemptRow> {
-  const row = await findAttemptRow(db, id)
-  if (row !== undefined && row.host_id === context.principal.id) return row
-  throw new CideryError('NOT_FOUND', `this host has no attempt ${id}`)
-}
-
-async function appendLog(
-  services: AgentServices,
-  context: RouteContext,
-  at: { readonly id: string; readonly offset: number },
-): Promise<number> {
-  const job = await services.recorder.read(async (db) => findJob(db, (await ownAttempt(db, context, at.id)).job_id))
-  const limit = (job?.resolved.logBytes ?? services.spec().limits.jobLog) + cutMark
-  try {
-    return await appendBytes(services, { name: logName(at.id), offset: at.offset, limit }, context.bytes())
-  } finally {
-    // What came before a broken connection is shown as well.
-    services.logs.grew(at.id)
-  }
-}
-
-async function finishLog(
-  services: AgentServices,
-  context: RouteContext,
-  end: { readonly id: string; readonly length: number },
-): Promise<void> {
-  const held = await services.blobs.length(logName(end.id))
-  await services.recorder.read((db) => ownAttempt(db, context, end.id))
-  if (held < end.length) {
-    throw new CideryError('OFFSET_MISMATCH', `${held} of ${end.length} bytes of the log are here`, { details: { offset: held } })
-  }
-  await services.recorder.write(authorOf(context), (tx) => recordLog(tx, end.id, { bytes: end.length, complete: true }))
-  services.logs.grew(end.id)
 }
 
 async function sendBlob(services: AgentServices, context: RouteContext, digest: string): Promise<void> {

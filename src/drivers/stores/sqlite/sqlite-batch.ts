@@ -4,8 +4,13 @@ import type { Surface, WorkLimit } from '../surface.ts'
 import type { SqliteConnection } from './sqlite-connection.ts'
 import { isBusy } from './sqlite-errors.ts'
 
+export interface BatchLimit extends WorkLimit {
+  /** What this throws is how the commit fails. */
+  readonly beforeCommit?: () => void
+}
+
 /** Opens the one transaction that the closures of a group commit share. */
-export async function beginSqliteBatch(connection: SqliteConnection, surface: Surface, limit: WorkLimit): Promise<Batch> {
+export async function beginSqliteBatch(connection: SqliteConnection, surface: Surface, limit: BatchLimit): Promise<Batch> {
   begin(connection)
   const changesBefore = connection.totalChanges()
 
@@ -27,7 +32,10 @@ export async function beginSqliteBatch(connection: SqliteConnection, surface: Su
     run,
     async commit() {
       const changed = connection.totalChanges() !== changesBefore
-      lostUnless(() => connection.exec('commit'))
+      lostUnless(() => {
+        limit.beforeCommit?.()
+        connection.exec('commit')
+      })
       return changed
     },
     async rollback() {

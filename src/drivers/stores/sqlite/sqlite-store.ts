@@ -24,6 +24,18 @@ export interface SqliteStoreOptions {
   /** Takes `<path>.lock` for this process, so that a second controller on the same file is refused. */
   readonly lock?: Lock
   readonly limits?: Partial<StoreLimits>
+  /** Sees every statement and every commit; for simulations. */
+  readonly watcher?: StoreWatcher
+}
+
+/** Looks at what is committed, at once. */
+type Look = (sql: string, parameters?: readonly unknown[]) => readonly unknown[]
+
+interface StoreWatcher {
+  /** Told of each statement of a transaction, and of `commit`, before it is carried out; what this throws is how it fails. */
+  beforeStatement(sql: string): void
+  /** Told after each commit that may have changed something. */
+  committed(look: Look): void
 }
 
 /**
@@ -49,7 +61,12 @@ function openStore(options: SqliteStoreOptions, unlock: () => Promise<void>): Mi
   const inMemory = options.path === memoryPath
   const connection = openWriter(options.path, limits)
   const workLimit = { timers: options.timers, ms: limits.workMs }
-  const surface = new Surface('sqlite', async (sql, parameters) => connection.query(sql, parameters))
+  const { watcher } = options
+  const look: Look = (sql, parameters = []) => connection.query(sql, parameters).rows
+  const surface = new Surface('sqlite', async (sql, parameters) => {
+    watcher?.beforeStatement(sql)
+    return connection.query(sql, parameters)
+  })
   const turn = new Turn()
   const nesting = new Nesting()
   const listeners = new Listeners()
@@ -57,11 +74,14 @@ function openStore(options: SqliteStoreOptions, unlock: () => Promise<void>): Mi
     ? new SharedReader({ connection, surface, turn, limit: workLimit })
     : new SqliteReaders({ path: options.path, limit: workLimit, limits })
   const commits = new GroupCommit({
-    begin: () => beginSqliteBatch(connection, surface, workLimit),
+    begin: () => beginSqliteBatch(connection, surface, { ...workLimit, beforeCommit: () => watcher?.beforeStatement('commit') }),
     turn,
     timers: options.timers,
     fraction: () => 0,
-    committed: () => listeners.call(),
+    committed() {
+      watcher?.committed(look)
+      listeners.call()
+    },
     // A whole turn of the event loop for real requests; nothing but promises in memory, where a virtual clock decides what is next.
     gather: inMemory ? () => Promise.resolve() : () => new Promise((resolve) => setImmediate(resolve)),
     steady: inMemory ? () => options.clock.steady() : () => performance.now(),

@@ -1,0 +1,95 @@
+import { z } from 'zod'
+import { minute } from '../../model/instant.ts'
+import { oneOf, wholeBetween } from '../random.ts'
+import type { FaultKind } from './fault-kind.ts'
+
+const at = z.number().nonnegative()
+const host = z.string()
+
+const Cordon = z.strictObject({ kind: z.literal('cordon'), at, for: z.number().positive(), host })
+
+/** Somebody takes a host out for a while. */
+export const cordon: FaultKind<z.infer<typeof Cordon>> = {
+  kind: 'cordon',
+  schema: Cordon,
+  perDay: 0.5,
+  per: 'host',
+  draw: (random, when, { target }) => ({ kind: 'cordon', at: when, for: wholeBetween(random, 1, 90) * minute, host: target }),
+  begin: (fleet, fault) => fleet.people.cordon(fault.host),
+  end: (fleet, fault) => fleet.people.uncordon(fault.host),
+}
+
+const Drain = z.strictObject({
+  kind: z.literal('drain'),
+  at,
+  for: z.number().positive(),
+  host,
+  deadlineMs: z.number().positive().nullable(),
+})
+
+export const drain: FaultKind<z.infer<typeof Drain>> = {
+  kind: 'drain',
+  schema: Drain,
+  perDay: 0.3,
+  per: 'host',
+  draw: (random, when, { target }) => ({
+    kind: 'drain',
+    at: when,
+    for: wholeBetween(random, 1, 90) * minute,
+    host: target,
+    deadlineMs: random.fraction() < 0.5 ? null : wholeBetween(random, 1, 30) * minute,
+  }),
+  begin: (fleet, fault) => fleet.people.drain(fault.host, fault.deadlineMs),
+  end: (fleet, fault) => fleet.people.uncordon(fault.host),
+}
+
+const operations = ['restartAgent', 'reboot', 'probe', 'clean'] as const
+const Operate = z.strictObject({ kind: z.literal('operate'), at, host, what: z.enum(operations) })
+
+export const operate: FaultKind<z.infer<typeof Operate>> = {
+  kind: 'operate',
+  schema: Operate,
+  perDay: 0.6,
+  per: 'host',
+  draw: (random, when, { target }) => ({ kind: 'operate', at: when, host: target, what: oneOf(random, operations) }),
+  begin: (fleet, fault) => fleet.people.operate(fault.host, fault.what),
+}
+
+const Cancel = z.strictObject({ kind: z.literal('cancel'), at, job: z.string() })
+
+/** Somebody cancels a job, a while after it was submitted. */
+export const cancel: FaultKind<z.infer<typeof Cancel>> = {
+  kind: 'cancel',
+  schema: Cancel,
+  perDay: 60,
+  per: 'fleet',
+  draw(random, when, { jobs }) {
+    const candidates = jobs.filter(({ at: submitted }) => submitted <= when && submitted > when - 30 * minute)
+    return { kind: 'cancel', at: when, job: candidates.length === 0 ? '' : oneOf(random, candidates).key }
+  },
+  begin: (fleet, fault) => fleet.people.cancel(fault.job),
+}
+
+const EditSpec = z.strictObject({
+  kind: z.literal('editSpec'),
+  at,
+  for: z.number().positive(),
+  /** `narrow`: each engine of each pool gets one slot. `strict`: readiness proofs age fast. `lost`: hosts count as lost soon. */
+  how: z.enum(['narrow', 'strict', 'lost']),
+})
+
+/** Somebody applies another spec, and takes it back. */
+export const editSpec: FaultKind<z.infer<typeof EditSpec>> = {
+  kind: 'editSpec',
+  schema: EditSpec,
+  perDay: 2,
+  per: 'fleet',
+  draw: (random, when) => ({
+    kind: 'editSpec',
+    at: when,
+    for: wholeBetween(random, 1, 60) * minute,
+    how: oneOf(random, ['narrow', 'strict', 'lost'] as const),
+  }),
+  begin: (fleet, fault) => fleet.people.editSpec(fault.how),
+  end: (fleet) => fleet.people.revertSpec(),
+}

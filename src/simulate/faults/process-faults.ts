@@ -1,0 +1,115 @@
+import { z } from 'zod'
+import { minute, second } from '../../model/instant.ts'
+import { wholeBetween } from '../random.ts'
+import type { FaultKind } from './fault-kind.ts'
+
+const at = z.number().nonnegative()
+
+const AgentCrash = z.strictObject({
+  kind: z.literal('agentCrash'),
+  at,
+  host: z.string(),
+  /** Dies at its nth call of a port from then on; 0: at once. */
+  calls: z.int().nonnegative(),
+  moment: z.enum(['before', 'after']),
+  /** Its service manager starts it after so long, ms. */
+  backAfter: z.number().nonnegative(),
+})
+
+export const agentCrash: FaultKind<z.infer<typeof AgentCrash>> = {
+  kind: 'agentCrash',
+  schema: AgentCrash,
+  perDay: 1,
+  per: 'host',
+  draw: (random, when, { target }) => ({
+    kind: 'agentCrash',
+    at: when,
+    host: target,
+    calls: wholeBetween(random, 0, 60),
+    moment: random.fraction() < 0.5 ? 'before' : 'after',
+    backAfter: random.fraction() < 0.8 ? wholeBetween(random, 1, 30) * second : wholeBetween(random, 1, 45) * minute,
+  }),
+  begin(fleet, { host, calls, moment, backAfter }) {
+    const { agent } = fleet.host(host)
+    agent.comesBackAfter(backAfter)
+    if (calls === 0) agent.kill()
+    else agent.life()?.endAtCall(calls, moment)
+  },
+}
+
+const AgentFreeze = z.strictObject({ kind: z.literal('agentFreeze'), at, for: z.number().positive(), host: z.string() })
+
+export const agentFreeze: FaultKind<z.infer<typeof AgentFreeze>> = {
+  kind: 'agentFreeze',
+  schema: AgentFreeze,
+  perDay: 0.3,
+  per: 'host',
+  draw: (random, when, { target }) => ({ kind: 'agentFreeze', at: when, for: wholeBetween(random, 5, 3000) * second, host: target }),
+  begin: (fleet, { host }) => fleet.host(host).agent.life()?.freeze(),
+  end: (fleet, { host }) => fleet.host(host).agent.life()?.thaw(),
+}
+
+const SupervisorDies = z.strictObject({ kind: z.literal('supervisorDies'), at, host: z.string() })
+
+/** The supervisor of one running command is killed, and the command with it. */
+export const supervisorDies: FaultKind<z.infer<typeof SupervisorDies>> = {
+  kind: 'supervisorDies',
+  schema: SupervisorDies,
+  perDay: 0.3,
+  per: 'host',
+  draw: (_random, when, { target }) => ({ kind: 'supervisorDies', at: when, host: target }),
+  begin(fleet, { host }) {
+    const { supervisors } = fleet.host(host).machine
+    const [first] = supervisors.alive()
+    if (first !== undefined) supervisors.kill(first)
+  },
+}
+
+const controller = z.int().min(0).max(2)
+
+const ControllerCrash = z.strictObject({
+  kind: z.literal('controllerCrash'),
+  at,
+  controller,
+  /** Dies before its nth statement from then on, inside whatever transaction that is; 0: at once. */
+  statements: z.int().nonnegative(),
+  backAfter: z.number().nonnegative(),
+})
+
+export const controllerCrash: FaultKind<z.infer<typeof ControllerCrash>> = {
+  kind: 'controllerCrash',
+  schema: ControllerCrash,
+  perDay: 8,
+  per: 'fleet',
+  draw: (random, when, { controllers }) => ({
+    kind: 'controllerCrash',
+    at: when,
+    controller: wholeBetween(random, 0, controllers - 1),
+    statements: wholeBetween(random, 0, 80),
+    backAfter: random.fraction() < 0.8 ? wholeBetween(random, 1, 60) * second : wholeBetween(random, 1, 60) * minute,
+  }),
+  begin(fleet, { controller: index, statements, backAfter }) {
+    const target = fleet.controllers[index]
+    target?.comesBackAfter(backAfter)
+    if (statements === 0) target?.life()?.end()
+    else target?.life()?.endAtStatement(statements)
+  },
+}
+
+const ControllerFreeze = z.strictObject({ kind: z.literal('controllerFreeze'), at, for: z.number().positive(), controller })
+
+/** SIGSTOP, or a machine whose lid was closed: it goes on as if no time had passed. */
+export const controllerFreeze: FaultKind<z.infer<typeof ControllerFreeze>> = {
+  kind: 'controllerFreeze',
+  schema: ControllerFreeze,
+  perDay: 2,
+  per: 'fleet',
+  draw: (random, when, { controllers }) => ({
+    kind: 'controllerFreeze',
+    at: when,
+    for: wholeBetween(random, 2, 300) * second,
+    controller: wholeBetween(random, 0, controllers - 1),
+  }),
+  begin: (fleet, fault) => fleet.controllers[fault.controller]?.life()?.freeze(),
+  end: (fleet, fault) => fleet.controllers[fault.controller]?.life()?.thaw(),
+}

@@ -1,0 +1,55 @@
+import { z } from 'zod'
+import { second } from '../../model/instant.ts'
+import { wholeBetween } from '../random.ts'
+import type { FaultKind } from './fault-kind.ts'
+
+const window = { at: z.number().nonnegative(), for: z.number().positive() }
+
+const StoreFull = z.strictObject({ kind: z.literal('storeFull'), ...window })
+
+export const storeFull: FaultKind<z.infer<typeof StoreFull>> = {
+  kind: 'storeFull',
+  schema: StoreFull,
+  perDay: 1,
+  per: 'fleet',
+  draw: (random, at) => ({ kind: 'storeFull', at, for: wholeBetween(random, 5, 600) * second }),
+  begin(fleet) {
+    fleet.store.faults.full = true
+  },
+  end(fleet) {
+    fleet.store.faults.full = false
+  },
+}
+
+const StoreFails = z.strictObject({ kind: z.literal('storeFails'), ...window })
+
+/** Commits fail: nothing of them happened, and who asked is told so. */
+export const storeFails: FaultKind<z.infer<typeof StoreFails>> = {
+  kind: 'storeFails',
+  schema: StoreFails,
+  perDay: 1,
+  per: 'fleet',
+  draw: (random, at) => ({ kind: 'storeFails', at, for: wholeBetween(random, 1, 120) * second }),
+  begin(fleet) {
+    fleet.store.faults.commitFails = true
+  },
+  end(fleet) {
+    fleet.store.faults.commitFails = false
+  },
+}
+
+const StoreSlow = z.strictObject({ kind: z.literal('storeSlow'), ...window, ms: z.number().positive() })
+
+export const storeSlow: FaultKind<z.infer<typeof StoreSlow>> = {
+  kind: 'storeSlow',
+  schema: StoreSlow,
+  perDay: 1,
+  per: 'fleet',
+  draw: (random, at) => ({ kind: 'storeSlow', at, for: wholeBetween(random, 10, 300) * second, ms: wholeBetween(random, 50, 3000) }),
+  begin(fleet, { ms }) {
+    fleet.store.faults.slowMs = ms
+  },
+  end(fleet) {
+    fleet.store.faults.slowMs = 0
+  },
+}

@@ -1,0 +1,151 @@
+import type { Timer, Timers } from '../ports/time.ts'
+
+/** How a process dies at a call: before the call has an effect, or after it and before its answer is heard. */
+export type Moment = 'before' | 'after'
+
+/** The life of one simulated process. When it is over, nothing of it acts or hears any more; while it is frozen, it waits. */
+export interface Life {
+  readonly alive: boolean
+  readonly frozen: boolean
+  /** Resolves when it is over. */
+  readonly died: Promise<void>
+  end(): void
+  /** Ends at the nth call of a port from now. */
+  endAtCall(calls: number, moment: Moment): void
+  /** Ends before the nth statement from now that it sends to its store, whatever else went through before. */
+  endAtStatement(statements: number): void
+  /** SIGSTOP: no call goes out and no answer is heard until `thaw`. */
+  freeze(): void
+  thaw(): void
+  /** Counts a call: whether it goes out, and whether its answer is heard. */
+  call(): 'heard' | 'unheard' | 'never'
+  /** Counts a statement; throws when the process died over it. */
+  statement(): void
+  /** Resolves when it runs: at once but while it is frozen. */
+  running(): Promise<void> | null
+}
+
+class ProcessDied extends Error {
+  constructor() {
+    super('the process died')
+    this.name = 'ProcessDied'
+  }
+}
+
+export function newLife(): Life {
+  const { promise: died, resolve: die } = Promise.withResolvers<void>()
+  let alive = true
+  let calls = Number.POSITIVE_INFINITY
+  let statements = Number.POSITIVE_INFINITY
+  let moment: Moment = 'before'
+  let thawed: PromiseWithResolvers<void> | null = null
+
+  function end(): void {
+    alive = false
+    die()
+  }
+
+  return {
+    get alive() {
+      return alive
+    },
+    get frozen() {
+      return thawed !== null
+    },
+    died,
+    end,
+    endAtCall(count, when) {
+      calls = count
+      moment = when
+    },
+    endAtStatement(count) {
+      statements = count
+    },
+    freeze() {
+      thawed ??= Promise.withResolvers<void>()
+    },
+    thaw() {
+      thawed?.resolve()
+      thawed = null
+    },
+    call() {
+      if (!alive) return 'never'
+      calls -= 1
+      if (calls > 0) return 'heard'
+      if (moment === 'before') end()
+      return moment === 'before' ? 'never' : 'unheard'
+    },
+    statement() {
+      if (!alive) throw new ProcessDied()
+      statements -= 1
+      if (statements > 0) return
+      end()
+      throw new ProcessDied()
+    },
+    running: () => thawed?.promise ?? null,
+  }
+}
+
+export function never<T>(): Promise<T> {
+  return new Promise(() => undefined)
+}
+
+/** Makes a call for a process, if it lives to see it. */
+export async function inLife<T>(life: Life, work: () => Promise<T>): Promise<T> {
+  const frozenBefore = life.running()
+  if (frozenBefore !== null) await frozenBefore
+  const fate = life.call()
+  if (fate === 'never') return never()
+  const value = await work().catch(async (error: unknown) => {
+    await heard(life)
+    throw error
+  })
+  if (fate === 'unheard') life.end()
+  await heard(life)
+  return value
+}
+
+/** Resolves when the process may go on; never when it is dead. */
+async function heard(life: Life): Promise<void> {
+  const frozen = life.running()
+  if (frozen !== null) await frozen
+  if (!life.alive) await never()
+}
+
+/** A port as a process sees it that may die at any call. Members that give no promise are passed on as they are. */
+export function mortalPort<T extends object>(port: T, life: Life): T {
+  const wrapped = new Map<PropertyKey, unknown>()
+  return new Proxy(port, {
+    get(target, name) {
+      const known = wrapped.get(name)
+      if (known !== undefined) return known
+      const member: unknown = Reflect.get(target, name)
+      if (typeof member !== 'function') return member
+      const mortal = (...args: unknown[]): unknown => inLife(life, async () => Reflect.apply(member, target, args) as unknown)
+      wrapped.set(name, mortal)
+      return mortal
+    },
+    has: (target, name) => Reflect.has(target, name),
+  })
+}
+
+/** Timers of a process: they do not fire when it is dead, and late when it was frozen. */
+export function mortalTimers(timers: Timers, life: Life): Timers {
+  return {
+    after(delay, run): Timer {
+      return timers.after(delay, () => {
+        const frozen = life.running()
+        if (frozen !== null) void frozen.then(() => (life.alive ? run() : undefined))
+        else if (life.alive) run()
+      })
+    },
+    sleep: (delay, signal) =>
+      timers.sleep(delay, signal).then(
+        () => heard(life),
+        async (error: unknown) => {
+          await heard(life)
+          throw error
+        },
+      ),
+  }
+}

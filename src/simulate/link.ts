@@ -1,0 +1,67 @@
+import { CideryError } from '../model/errors.ts'
+import type { HostId } from '../model/id.ts'
+import type { ControllerLink } from '../ports/agent.ts'
+import type { Blobs } from '../ports/blobs.ts'
+import { announceKey } from '../record/host-keys.ts'
+import { appendAttemptLog, finishAttemptLog, secretsOfAttempt } from '../serve/attempt-bytes.ts'
+import { simulatedBox, type SimulatedController } from './controllers.ts'
+import type { Tell } from './happening.ts'
+import type { Line } from './line.ts'
+
+export interface LinkSurroundings {
+  readonly host: { readonly id: HostId; readonly name: string }
+  readonly line: Line
+  readonly controllers: readonly SimulatedController[]
+  readonly blobs: Blobs
+  readonly tell: Tell
+}
+
+const origin = '127.0.0.1'
+
+/** The way of one agent to its controllers: over its line to the one that answered last, else to the next. What travels is JSON. */
+export function simulatedLink(around: LinkSurroundings): ControllerLink {
+  const { host, line, controllers } = around
+  const author = { actor: `host:${host.name}`, origin }
+  let preferred = 0
+
+  async function ask<T>(
+    work: (core: Parameters<Parameters<SimulatedController['ask']>[0]>[0], signal: AbortSignal) => Promise<T>,
+    signal?: AbortSignal,
+  ): Promise<T> {
+    const at = preferred
+    const controller = controllers[at % controllers.length]
+    if (controller === undefined) throw new CideryError('UNREACHABLE', 'there is no controller')
+    try {
+      return await line.carry((far) => controller.ask((core) => work(core, far)), signal)
+    } catch (error) {
+      if (error instanceof CideryError && error.code === 'UNREACHABLE' && preferred === at) preferred += 1
+      throw error
+    }
+  }
+
+  return {
+    enrol: () => Promise.reject(new CideryError('UNSUPPORTED', 'simulated hosts are enrolled')),
+    sync(request, signal) {
+      const text = JSON.stringify(request)
+      return ask(async (core, far) => {
+        const caller = { hostId: host.id, hostName: host.name, origin, signal: far }
+        const answer = await core.sync.handle(caller, JSON.parse(text) as typeof request)
+        around.tell({ kind: 'heard', host: host.name })
+        return JSON.parse(JSON.stringify(answer)) as typeof answer
+      }, signal)
+    },
+    appendLog: (id, offset, bytes) =>
+      ask((core) => appendAttemptLog(core.services, { hostId: host.id, id, offset }, piece(Uint8Array.from(bytes)))),
+    finishLog: (id, length) => ask((core) => finishAttemptLog(core.services, author, { hostId: host.id, id, length })),
+    uploadBlob: () => Promise.reject(new CideryError('UNSUPPORTED', 'simulated jobs keep no artifacts')),
+    downloadBlob: async (digest, offset) => (await around.blobs.open(digest, offset)).stream as AsyncIterable<Uint8Array>,
+    fetchSecrets: (id) => ask((core) => secretsOfAttempt({ ...core.services, box: simulatedBox }, { hostId: host.id, id })),
+    rotateKey: (keyHash) => ask((core) => core.services.recorder.write(author, (tx) => announceKey(tx.db, host.id, keyHash))),
+    health: async () => controllers.some((controller) => controller.serving() !== null),
+    attachStream: () => Promise.reject(new CideryError('UNSUPPORTED', 'no streams in the simulation')),
+  }
+}
+
+async function* piece(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  if (bytes.length > 0) yield bytes
+}

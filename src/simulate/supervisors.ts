@@ -1,0 +1,165 @@
+import type { ExitRecord, SupervisedRun, Supervision, Supervisors } from '../ports/supervisors.ts'
+import type { Clock, Timer, Timers } from '../ports/time.ts'
+import type { RunEnd, Tell } from './happening.ts'
+
+/** What a supervised command does: its log grows to `log` over `runsMs`, then it ends. */
+export interface Program {
+  readonly runsMs: number
+  readonly log: string
+  readonly code: number
+  /** Ignores TERM, so that a cancel takes the whole grace. */
+  readonly stubborn: boolean
+}
+
+interface Held {
+  readonly run: SupervisedRun
+  readonly program: Program
+  readonly startedAt: number
+  readonly startedSteady: number
+  timer: Timer | null
+  end: (RunEnd & { readonly at: number; readonly ranMs: number }) | null
+  dead: string | null
+  readonly waiting: Set<() => void>
+}
+
+export interface SimulatedSupervisors extends Supervisors {
+  /** Attempts whose command runs now. */
+  alive(): readonly string[]
+  /** The sandbox of a run is gone: its command ends as one does whose connection broke. */
+  sandboxDied(id: string): void
+  /** The machine stopped: nothing runs any more, and only exit records that were written count. */
+  machineDown(): void
+  /** The supervisor of a run dies without an exit record, and its command with it. */
+  kill(id: string): void
+}
+
+/** What ssh and its like exit with when the other side went away. */
+const connectionLost = 255
+
+/** Supervisors of one machine: they outlive its agent. Which program a run is, its words say. */
+export function simulatedSupervisors(
+  time: { readonly clock: Clock; readonly timers: Timers },
+  options: { readonly host: string; readonly tell: Tell; readonly programOf: (words: readonly string[]) => Program },
+): SimulatedSupervisors {
+  const held = new Map<string, Held>()
+
+  function logOf(entry: Held): Buffer {
+    const whole = Buffer.from(entry.program.log)
+    const { runsMs } = entry.program
+    const ran = entry.end?.ranMs ?? time.clock.steady() - entry.startedSteady
+    return whole.subarray(0, runsMs === 0 ? whole.length : Math.floor((whole.length * Math.min(ran, runsMs)) / runsMs))
+  }
+
+  function look(id: string): Supervision {
+    const entry = held.get(id)
+    if (entry === undefined) return { state: 'none' }
+    if (entry.dead !== null) return { state: 'dead', reason: entry.dead }
+    if (entry.end === null) return { state: 'running', pid: 4242, startedAt: entry.startedAt }
+    const { code, signal, cause, at } = entry.end
+    const exit: ExitRecord = {
+      code,
+      signal,
+      cause: cause === 'lost' ? 'exited' : cause,
+      message: '',
+      startedAt: entry.startedAt,
+      endedAt: at,
+      logBytes: logOf(entry).length,
+      logCut: false,
+    }
+    return { state: 'ended', exit }
+  }
+
+  function finish(entry: Held, how: RunEnd): void {
+    if (entry.end !== null || entry.dead !== null) return
+    entry.timer?.cancel()
+    entry.end = { ...how, at: time.clock.now(), ranMs: time.clock.steady() - entry.startedSteady }
+    options.tell({ kind: 'runEnded', host: options.host, attempt: entry.run.id, how })
+    for (const wake of entry.waiting) wake()
+  }
+
+  function die(entry: Held, reason: string): void {
+    if (entry.end !== null || entry.dead !== null) return
+    entry.timer?.cancel()
+    entry.dead = reason
+    options.tell({ kind: 'runEnded', host: options.host, attempt: entry.run.id, how: { code: null, signal: null, cause: 'lost' } })
+    for (const wake of entry.waiting) wake()
+  }
+
+  function whenOver(entry: Held, signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      function leave(): void {
+        entry.waiting.delete(leave)
+        signal.removeEventListener('abort', leave)
+        resolve()
+      }
+      entry.waiting.add(leave)
+      signal.addEventListener('abort', leave, { once: true })
+    })
+  }
+
+  return {
+    alive: () => [...held].filter(([, { end, dead }]) => end === null && dead === null).map(([id]) => id),
+    sandboxDied(id) {
+      const entry = held.get(id)
+      if (entry !== undefined) finish(entry, { code: connectionLost, signal: null, cause: 'lost' })
+    },
+    machineDown() {
+      for (const entry of held.values()) die(entry, 'the machine was started anew')
+    },
+    kill(id) {
+      const entry = held.get(id)
+      if (entry !== undefined) die(entry, 'the supervisor is not there any more')
+    },
+    async start(run) {
+      if (held.has(run.id)) return
+      const program = options.programOf(run.launch.argv)
+      const entry: Held = {
+        run,
+        program,
+        startedAt: time.clock.now(),
+        startedSteady: time.clock.steady(),
+        timer: null,
+        end: null,
+        dead: null,
+        waiting: new Set(),
+      }
+      const timedOut = program.runsMs > run.timeLimitMs
+      entry.timer = time.timers.after(Math.min(program.runsMs, run.timeLimitMs), () =>
+        finish(entry, timedOut ? { code: null, signal: 15, cause: 'timedOut' } : { code: program.code, signal: null, cause: 'exited' }),
+      )
+      held.set(run.id, entry)
+      const [, sandbox = run.id] = run.launch.argv
+      options.tell({ kind: 'runStarted', host: options.host, attempt: run.id, sandbox, job: run.launch.env['CIDERY_JOB_ID'] ?? '' })
+    },
+    inspect: async (id) => look(id),
+    async cancel(id) {
+      const entry = held.get(id)
+      if (entry === undefined || look(id).state !== 'running') return
+      const { stubborn } = entry.program
+      const how: RunEnd = { code: null, signal: stubborn ? 9 : 15, cause: 'cancelled' }
+      if (!stubborn) return finish(entry, how)
+      entry.timer?.cancel()
+      entry.timer = time.timers.after(entry.run.graceMs, () => finish(entry, how))
+    },
+    async wait(id, signal) {
+      const entry = held.get(id)
+      if (entry !== undefined && look(id).state === 'running' && !signal.aborted) await whenOver(entry, signal)
+      return look(id)
+    },
+    async readLog(id, offset, limit) {
+      const entry = held.get(id)
+      return entry === undefined ? new Uint8Array() : logOf(entry).subarray(offset, offset + limit)
+    },
+    async logLength(id) {
+      const entry = held.get(id)
+      return entry === undefined ? 0 : logOf(entry).length
+    },
+    programs: async () => [...held.keys()].filter((id) => look(id).state === 'running').map(() => '/simulated/supervisor'),
+    list: async () => [...held.keys()],
+    async remove(id) {
+      const entry = held.get(id)
+      if (entry !== undefined) die(entry, 'it was removed')
+      held.delete(id)
+    },
+  }
+}
