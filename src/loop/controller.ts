@@ -114,13 +114,20 @@ export function createControllerLoop(options: ControllerLoopOptions): Controller
     decider.advance(all)
   }
 
+  /** For ever, when this controller never heard of it. */
+  function silentMs(hostId: string): Milliseconds {
+    return clock.now() - (options.lastSeen.get(hostId) ?? Number.NEGATIVE_INFINITY)
+  }
+
   async function pass(): Promise<void> {
     const startedAt = clock.steady()
     const epoch = await lead.hold()
     const spec = await observe(epoch)
     plan = await decider.decide(clock.now())
     const carried =
-      epoch === null ? nothingDone : await carryOut(plan, leaderEffects({ recorder, ids: options.ids, spec: () => spec }, epoch), log)
+      epoch === null
+        ? nothingDone
+        : await carryOut(plan, leaderEffects({ recorder, ids: options.ids, spec: () => spec, silentMs }, epoch), log)
     if (carried.failed > 0) await lead.check()
     const ms = clock.steady() - startedAt
     const at = clock.now()

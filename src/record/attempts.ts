@@ -1,6 +1,6 @@
 import type { AttemptId, HostId } from '../model/id.ts'
 import { minute, type Milliseconds } from '../model/instant.ts'
-import type { Attempt, AttemptState, Job, Outcome } from '../model/job.ts'
+import type { Attempt, Job, Outcome } from '../model/job.ts'
 import type { AttemptReport } from '../model/sync.ts'
 import type { Reader } from '../ports/store.ts'
 import { chunks } from './chunks.ts'
@@ -273,10 +273,9 @@ export async function recordAttemptReport(tx: RecordTx, report: AttemptReport, c
   return { acknowledged: { id: report.id, revision: report.revision, ended: false }, unwanted: false }
 }
 
-const commandBegan: ReadonlySet<AttemptState> = new Set(['running', 'collecting', 'cleaning'])
-
+/** Its state does not say: an attempt whose boot failed is cleaned up as well. */
 async function noteRunning(tx: RecordTx, attempt: Attempt): Promise<void> {
-  if (!commandBegan.has(attempt.state)) return
+  if (attempt.times.running === undefined) return
   const job = await findJob(tx.db, attempt.jobId)
   if (job === null || job.state !== 'assigned') return
   if ((await saveJob(tx, job, { state: 'running' })) !== null)

@@ -98,4 +98,3 @@ function drawFaults({ options, durationMs, controllers, hosts, jobs }: FaultDraw
 export function hostHours(scenario: Scenario): number {
   return (scenario.durationMs / hour) * scenario.hosts.length
 }
-

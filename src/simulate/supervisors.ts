@@ -72,7 +72,9 @@ export function simulatedSupervisors(
   function finish(entry: Held, how: RunEnd): void {
     if (entry.end !== null || entry.dead !== null) return
     entry.timer?.cancel()
-    entry.end = { ...how, at: time.clock.now(), ranMs: time.clock.steady() - entry.startedSteady }
+    // What ended by itself wrote its whole log, whatever is lost in the sums of moments.
+    const ranMs = how.cause === 'exited' ? entry.program.runsMs : time.clock.steady() - entry.startedSteady
+    entry.end = { ...how, at: time.clock.now(), ranMs }
     options.tell({ kind: 'runEnded', host: options.host, attempt: entry.run.id, how })
     for (const wake of entry.waiting) wake()
   }

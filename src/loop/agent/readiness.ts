@@ -5,7 +5,7 @@ import { second } from '../../model/instant.ts'
 import type { EngineName } from '../../model/job.ts'
 import type { Proof, Readiness } from '../../model/readiness.ts'
 import type { AgentSettings } from '../../model/sync.ts'
-import { checkEngine, proveBoot, readinessKey } from '../../observe/agent/boot-probe.ts'
+import { checkEngine, proveBoot, readinessKey, type BootProof } from '../../observe/agent/boot-probe.ts'
 import type { AgentPorts } from '../../ports/agent.ts'
 import type { Engine } from '../../ports/engine.ts'
 import type { Residue } from './residue.ts'
@@ -116,16 +116,19 @@ export function readinessBoard(options: ReadinessOptions): ReadinessBoard {
       const limits = options.settings().engines[engine.name]?.limits ?? 'enforced'
       const { blockedAddresses } = options
       const proving = proveBoot(ports, { engine, image, id, limits, blockedAddresses, signal: stopping }, runTrue)
-      const proof = await withDeadline(timers, proving, { ms: proofLimit, what: 'the boot probe' }).catch((error: unknown): Proof => ({
-        ok: false,
-        at: clock.now(),
-        reason: messageOf(error).slice(0, 500),
-      }))
+      const { proof, residue } = await withDeadline(timers, proving, { ms: proofLimit, what: 'the boot probe' }).catch(tooLate)
       note(entry, proof)
+      // A probe that was given up, or that could not be removed, holds a slot for ever if nobody goes on about it.
+      if (residue !== null) await options.residue.add({ id, engine: engine.name, problem: residue })
       return proof
     } finally {
       probes.delete(id)
     }
+  }
+
+  function tooLate(error: unknown): BootProof {
+    const reason = messageOf(error).slice(0, 500)
+    return { proof: { ok: false, at: clock.now(), reason }, residue: reason }
   }
 
   async function runTrue(engine: Engine, id: string, limitMs: number): Promise<void> {

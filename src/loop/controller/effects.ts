@@ -1,4 +1,5 @@
 import type { Effects } from '../../act/carry-out.ts'
+import type { Milliseconds } from '../../model/instant.ts'
 import { limitsFor } from '../../model/operation-limits.ts'
 import type { Spec } from '../../model/spec.ts'
 import type { Ids } from '../../ports/random.ts'
@@ -16,6 +17,8 @@ export interface EffectOptions {
   readonly recorder: Recorder
   readonly ids: Ids
   readonly spec: () => Spec
+  /** How long a host has been silent by now. */
+  readonly silentMs: (hostId: string) => Milliseconds
 }
 
 /** What the leader's steps do to the record, each conditional on the epoch that decided it and on the generations that it carries. */
@@ -48,7 +51,8 @@ export function leaderEffects(options: EffectOptions, epoch: number): Effects {
         if (row === undefined || row.generation !== step.generation) return 'stale'
         return requestCancelOfAttempt(tx, attemptOf(row), step.by)
       }),
-    hostLost: (step) => write((tx) => loseHost(tx, step)),
+    // A busy database may carry the step out long after it was decided; who spoke meanwhile is not lost.
+    hostLost: (step) => write(async (tx) => (options.silentMs(step.hostId) < step.silentMs ? 'stale' : loseHost(tx, step))),
     quarantineHost: (step) => write((tx) => quarantineHost(tx, step)),
     rebootHost: (step) => {
       const operationId = ids.next('op')

@@ -21,10 +21,17 @@ const limitMs = 15 * minute
 /** What a short-lived command inside did; the loop gives it the way to run one. */
 export type RunTrue = (engine: Engine, id: string, limitMs: number) => Promise<void>
 
+export interface BootProof {
+  readonly proof: Proof
+  /** Why the sandbox of the probe is still there; null: it is not. */
+  readonly residue: string | null
+}
+
 /** The only proof that a host can start a job: make a sandbox, boot it, run `true` inside, remove it. Never rejects. */
-export async function proveBoot(ports: Pick<AgentPorts, 'clock' | 'log'>, probe: BootProbe, runTrue: RunTrue): Promise<Proof> {
+export async function proveBoot(ports: Pick<AgentPorts, 'clock' | 'log'>, probe: BootProbe, runTrue: RunTrue): Promise<BootProof> {
   const { engine, image, id, limits, blockedAddresses } = probe
   let proof: Proof
+  let residue: string | null = null
   try {
     const { networks } = (await engine.probe()).capabilities
     // The cheapest network that there is: an engine without any of its own shares the machine's.
@@ -40,11 +47,12 @@ export async function proveBoot(ports: Pick<AgentPorts, 'clock' | 'log'>, probe:
     await engine.stop(id, 0)
     await engine.destroy(id)
   } catch (error) {
-    // What failed first is the cause; a sandbox that was never made cannot be removed either.
+    residue = textOf(error)
+    // What failed first is the cause.
     if (proof.ok) proof = { ok: false, at: ports.clock.now(), reason: `the probe could not be removed: ${textOf(error)}`.slice(0, 500) }
   }
   if (!proof.ok) ports.log.warn('a boot probe failed', { engine: engine.name, image, reason: proof.reason })
-  return proof
+  return { proof, residue }
 }
 
 /** The cheap look. Never rejects. */
