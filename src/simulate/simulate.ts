@@ -20,7 +20,14 @@ export interface SimulateOptions {
   /** Told of everything that happens; for reports. */
   readonly onHappening?: (happening: Happening, at: Milliseconds) => void
   /** Lines that the processes log, with the moment. */
-  readonly onLog?: (at: Milliseconds, level: keyof Log, message: string, facts: unknown) => void
+  readonly onLog?: (line: SimulatedLogLine) => void
+}
+
+export interface SimulatedLogLine {
+  readonly at: Milliseconds
+  readonly level: keyof Log
+  readonly message: string
+  readonly facts: unknown
 }
 
 export interface Violation {
@@ -57,7 +64,8 @@ export async function simulate(scenario: Scenario, options: SimulateOptions): Pr
   const heard = new Map<string, Milliseconds>()
   const gone = new Map<string, Milliseconds>()
   const faults: Record<string, number> = {}
-  let violation: Violation | null = null
+  const violations: Violation[] = []
+  const broken = (): boolean => violations.length > 0
   let watchers: readonly { readonly name: string; readonly look: (happening: Happening) => string | null }[] = []
   let events = 0
 
@@ -67,13 +75,13 @@ export async function simulate(scenario: Scenario, options: SimulateOptions): Pr
     chronicle.write(at, happening)
     options.onHappening?.(happening, at)
     for (const { name, look } of watchers) {
-      const problem = violation === null ? look(happening) : null
-      if (problem !== null) violation = { property: name, problem, at }
+      const problem = broken() ? null : look(happening)
+      if (problem !== null) violations.push({ property: name, problem, at })
     }
   }
 
   const now = (): Milliseconds => fleet?.time.elapsed() ?? 0
-  const at = (level: keyof Log) => (message: string, facts?: unknown) => options.onLog?.(now(), level, message, facts)
+  const at = (level: keyof Log) => (message: string, facts?: unknown) => options.onLog?.({ at: now(), level, message, facts })
   const log: Log = { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') }
   let fleet: BuiltFleet | null = null
   const built = await buildFleet(scenario, {
@@ -131,8 +139,8 @@ export async function simulate(scenario: Scenario, options: SimulateOptions): Pr
   async function rest(): Promise<Milliseconds | null> {
     const from = now()
     const end = from + scenario.calmMs
-    while (violation === null && now() < end) {
-      await time.runTo(Math.min(end, now() + lookEvery), () => violation !== null)
+    while (!broken() && now() < end) {
+      await time.runTo(Math.min(end, now() + lookEvery), broken)
       if (unrest(built, chronicle.nameOf).length === 0) return now() - from
     }
     return null
@@ -144,24 +152,24 @@ export async function simulate(scenario: Scenario, options: SimulateOptions): Pr
     const before = events
     await time.runTo(now() + settledFor)
     if (events > before)
-      violation ??= { property: 'settling', problem: `${events - before} events were written with nothing to do`, at: now() }
+      violations.push({ property: 'settling', problem: `${events - before} events were written with nothing to do`, at: now() })
     const [wrong] = await wrongLogs(built, scenario)
-    if (wrong !== undefined) violation ??= { property: 'logs', problem: wrong, at: now() }
+    if (wrong !== undefined) violations.push({ property: 'logs', problem: wrong, at: now() })
   }
 
   plan()
-  await time.runTo(scenario.durationMs, () => violation !== null)
+  await time.runTo(scenario.durationMs, broken)
   let restMs: Milliseconds | null = null
-  if (violation === null && scenario.calmMs > 0) {
-    await time.runTo(Math.max(now(), endOfFaults(scenario)), () => violation !== null)
+  if (!broken() && scenario.calmMs > 0) {
+    await time.runTo(Math.max(now(), endOfFaults(scenario)), broken)
     restMs = await rest()
-    if (restMs === null) violation ??= { property: 'rest', problem: unrest(built, chronicle.nameOf).join('; '), at: now() }
+    if (restMs === null) violations.push({ property: 'rest', problem: unrest(built, chronicle.nameOf).join('; '), at: now() })
     else await settle()
   }
   const ended = (built.look()?.("select count(*) as n from jobs where state = 'ended'")[0] as { n: number } | undefined)?.n ?? 0
   await built.store.own.close()
   return {
-    violation,
+    violation: violations[0] ?? null,
     hash: chronicle.hash(),
     journal: chronicle.lines(),
     restMs,

@@ -36,7 +36,7 @@ const all = [
 ] as const
 
 /** Every kind of fault that chance or a script may bring. A new kind is one entry here. */
-export const faultKinds: readonly FaultKind[] = all as unknown as readonly FaultKind[]
+export const faultKinds: readonly FaultKind[] = all
 
 /** A fault as a script has it. */
 export type Fault = FaultBase

@@ -5,6 +5,10 @@ import type { Property } from './property.ts'
 /** What a report may take to arrive and to be decided on. */
 const reportSlack: Milliseconds = 3 * minute
 
+function keyOf(about: { readonly host: string; readonly engine: string; readonly image: string | null }): string {
+  return `${about.host}/${about.engine}/${about.image ?? ''}`
+}
+
 /** Believed-ready hosts eat jobs: only a host that really proved itself lately gets one. */
 export const onlyReadyHostsGetJobs: Property = {
   name: 'no job goes to a host without fresh readiness for its image',
@@ -13,8 +17,8 @@ export const onlyReadyHostsGetJobs: Property = {
     const checked = new Map<string, Milliseconds>()
     const booted = new Map<string, Milliseconds>()
     return (happening) => {
-      if (happening.kind === 'checked' && happening.ok) checked.set(`${happening.host}/${happening.engine}/${happening.image}`, about.now())
-      if (happening.kind === 'proved') booted.set(`${happening.host}/${happening.engine}/${happening.image}`, about.now())
+      if (happening.kind === 'checked' && happening.ok) checked.set(keyOf(happening), about.now())
+      if (happening.kind === 'proved') booted.set(keyOf(happening), about.now())
       if (happening.kind !== 'committed') return null
       for (const event of happening.events) {
         if (event.kind !== 'job.assigned') continue
@@ -30,7 +34,7 @@ export const onlyReadyHostsGetJobs: Property = {
       const [row] = (about.look()?.('select doc from jobs where id = ?', [job]) ?? []) as { readonly doc: string }[]
       if (row === undefined) return null
       const { resolved } = JSON.parse(row.doc) as { readonly resolved: { readonly engine: string; readonly image: string | null } }
-      const key = `${host}/${resolved.engine}/${resolved.image}`
+      const key = keyOf({ host, engine: resolved.engine, image: resolved.image })
       const pool = about.spec.pools[about.scenario.hosts.find(({ name }) => name === host)?.pool ?? 'default']
       const looks = [
         ['check', checked.get(key), pool?.readiness.checkMaxAge ?? 0],
