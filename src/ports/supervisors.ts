@@ -41,6 +41,8 @@ export interface Supervisors {
   /** Bytes of the log from `offset`, at most `limit`. */
   readLog(id: string, offset: number, limit: number): Promise<Uint8Array>
   logLength(id: string): Promise<number>
+  /** Resolves soon after the log is longer than `beyond`, when the run is no longer `running`, or when the signal is aborted. */
+  waitForLog(id: string, beyond: number, signal: AbortSignal): Promise<void>
   list(): Promise<readonly string[]>
   /** Paths of the programs that living supervisors are; null: one of them does not say. */
   programs(): Promise<readonly string[] | null>

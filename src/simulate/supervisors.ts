@@ -36,6 +36,8 @@ export interface SimulatedSupervisors extends Supervisors {
 /** What ssh and its like exit with when the other side went away. */
 const connectionLost = 255
 
+const logBursts = 5
+
 /** Supervisors of one machine: they outlive its agent. Which program a run is, its words say. */
 export function simulatedSupervisors(
   time: { readonly clock: Clock; readonly timers: Timers },
@@ -47,7 +49,25 @@ export function simulatedSupervisors(
     const whole = Buffer.from(entry.program.log)
     const { runsMs } = entry.program
     const ran = entry.end?.ranMs ?? time.clock.steady() - entry.startedSteady
-    return whole.subarray(0, runsMs === 0 ? whole.length : Math.floor((whole.length * Math.min(ran, runsMs)) / runsMs))
+    return runsMs === 0 ? whole : whole.subarray(0, Math.floor(whole.length * grown(ran / runsMs)))
+  }
+
+  /** The log grows in a few bursts. */
+  function grown(part: number): number {
+    return Math.min(1, Math.floor(part * logBursts) / logBursts)
+  }
+
+  /** Resolves at the next burst of the log, at the end, or when the signal is aborted. */
+  async function nextBurst(entry: Held, signal: AbortSignal): Promise<void> {
+    const burstMs = entry.program.runsMs / logBursts
+    const ran = time.clock.steady() - entry.startedSteady
+    const control = new AbortController()
+    const any = AbortSignal.any([signal, control.signal])
+    const due = time.timers.sleep((Math.floor(ran / burstMs) + 1) * burstMs - ran, any).catch(() => {
+      // The run was over first.
+    })
+    await Promise.race([due, whenOver(entry, any)])
+    control.abort()
   }
 
   function look(id: string): Supervision {
@@ -155,6 +175,11 @@ export function simulatedSupervisors(
     async logLength(id) {
       const entry = held.get(id)
       return entry === undefined ? 0 : logOf(entry).length
+    },
+    async waitForLog(id, beyond, signal) {
+      const entry = held.get(id)
+      while (entry !== undefined && look(id).state === 'running' && logOf(entry).length <= beyond && !signal.aborted)
+        await nextBurst(entry, signal)
     },
     programs: async () => [...held.keys()].filter((id) => look(id).state === 'running').map(() => '/simulated/supervisor'),
     list: async () => [...held.keys()],

@@ -98,6 +98,14 @@ export function fakeSupervisors(
       const entry = held.get(id)
       return Promise.resolve(entry === undefined ? 0 : logOf(entry).length)
     },
+    async waitForLog(id, beyond, signal) {
+      for (let entry = held.get(id); entry !== undefined && look(id).state === 'running'; entry = held.get(id)) {
+        if (signal.aborted || logOf(entry).length > beyond) return
+        await time.timers.sleep(pollMs, signal).catch(() => {
+          // Aborted: seen above.
+        })
+      }
+    },
     programs: () => Promise.resolve([...held.keys()].filter((id) => look(id).state === 'running').map(() => '/fake/supervisor.ts')),
     list: () => Promise.resolve([...held.keys()]),
     remove(id) {

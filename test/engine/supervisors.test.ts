@@ -207,6 +207,20 @@ describe('a supervisor', () => {
     expect((await supervisors.wait(run.id, AbortSignal.timeout(20_000))).state).toBe('dead')
   })
 
+  it('says when its log has grown, and when there is nothing more to wait for', async () => {
+    const run = runOf('echo one; sleep 1; echo two; sleep 300')
+    await supervisors.start(run)
+    const signal = AbortSignal.timeout(20_000)
+    await supervisors.waitForLog(run.id, 4, signal)
+    expect(await logOf(run.id)).toBe('one\ntwo\n')
+    await supervisors.waitForLog(run.id, 8, AbortSignal.timeout(50))
+    expect(await logOf(run.id)).toBe('one\ntwo\n')
+    await supervisors.cancel(run.id)
+    await supervisors.waitForLog(run.id, 8, signal)
+    await supervisors.waitForLog('run_unknown', 0, signal)
+    expect(signal.aborted).toBe(false)
+  })
+
   it('is waited for only as long as the caller wants', async () => {
     const run = runOf('sleep 300')
     await supervisors.start(run)

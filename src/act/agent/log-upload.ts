@@ -18,7 +18,6 @@ export interface LogUpload {
 /** One request carries at most this much, so that memory stays flat whatever a job writes. */
 const pieceLimit = 1024 ** 2
 const pollFast = 100
-const pollSlow = 1000
 /** Shorter than a reader waits for the end of a log whose command is over (30 s), so that one lost connection cuts no reader off. */
 const longestPause = 10_000
 
@@ -62,7 +61,6 @@ async function uploadFrom(upload: LogUpload, onProgress: () => void): Promise<vo
   }
   const redaction = redactionFor(secrets)
   upload.onRedaction?.(redaction)
-  let pause = pollFast
   for (;;) {
     signal.throwIfAborted()
     // Asked before the length: a log that was complete here has no later byte.
@@ -73,15 +71,15 @@ async function uploadFrom(upload: LogUpload, onProgress: () => void): Promise<vo
     if (piece.length > 0) {
       held = await ports.link.appendLog(attemptId, held, piece)
       onProgress()
-      pause = pollFast
       continue
     }
     if (complete && held === length) {
       await ports.link.finishLog(attemptId, length)
       return
     }
-    await ports.timers.sleep(pause, signal)
-    pause = Math.min(pollSlow, pause * 1.25)
+    await ports.supervisors.waitForLog(attemptId, length, signal)
+    // The end of the command is known a moment before the attempt has taken it in.
+    if ((await ports.supervisors.logLength(attemptId)) === length) await ports.timers.sleep(pollFast, signal)
   }
 }
 

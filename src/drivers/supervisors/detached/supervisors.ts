@@ -25,6 +25,9 @@ const nodeFlags = ['--max-old-space-size=64', '--max-semi-space-size=1', '--no-w
 /** Watching tells at once; this is the net for file systems and moments where it does not. */
 const pollMs = 500
 
+/** A log that grows all the time would wake a watcher all the time. */
+const logPoll = { shortestMs: 100, longestMs: 1000 } as const
+
 const startDeadlineMs = 30_000
 
 /** Supervisors as processes in sessions of their own: neither the end nor the signals of the agent reach them. */
@@ -94,6 +97,16 @@ export class DetachedSupervisors implements Supervisors {
 
   async logLength(id: string): Promise<number> {
     return (await stat(this.#files(id).log).catch(ignoreMissing))?.size ?? 0
+  }
+
+  async waitForLog(id: string, beyond: number, signal: AbortSignal): Promise<void> {
+    const files = this.#files(id)
+    for (let pause: number = logPoll.shortestMs; !signal.aborted; pause = Math.min(logPoll.longestMs, pause * 1.25)) {
+      if ((await this.logLength(id)) > beyond || inspectFiles(files).state !== 'running') return
+      await sleep(pause, undefined, { signal }).catch(() => {
+        // Aborted: seen above.
+      })
+    }
   }
 
   list(): Promise<readonly string[]> {
