@@ -9,44 +9,32 @@ export async function withDeadline<T>(
   work: Promise<T>,
   limit: { readonly ms: Milliseconds; readonly what: string },
 ): Promise<T> {
-  const control = new AbortController()
-  const late = timers.sleep(limit.ms, control.signal).then(() => {
-    throw new CideryError('UNAVAILABLE', `${limit.what} took longer than ${formatDuration(limit.ms)}`)
-  })
-  late.catch(() => {
-    // Aborted because the work was done first, or thrown by the race below.
-  })
-  work.catch(() => {
-    // Thrown by the race below, or too late to matter.
-  })
+  const { promise, resolve, reject } = Promise.withResolvers<T>()
+  const timer = timers.after(limit.ms, () =>
+    reject(new CideryError('UNAVAILABLE', `${limit.what} took longer than ${formatDuration(limit.ms)}`)),
+  )
+  work.then(resolve, reject)
   try {
-    return await Promise.race([work, late])
+    return await promise
   } finally {
-    control.abort()
+    timer.cancel()
   }
 }
 
 /** Rejects as soon as the signal is aborted, with its reason. */
 export async function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  let drop: () => void = () => undefined
-  const aborted = new Promise<never>((_resolve, reject) => {
-    function fail(): void {
-      reject(signal.reason as Error)
-    }
-    if (signal.aborted) fail()
-    signal.addEventListener('abort', fail, { once: true })
-    drop = () => signal.removeEventListener('abort', fail)
-  })
-  aborted.catch(() => {
-    // Thrown by the race below, or after the work was done.
-  })
-  work.catch(() => {
-    // Thrown by the race below, or after the caller went away.
-  })
+  const { promise, resolve, reject } = Promise.withResolvers<T>()
+  function abort(): void {
+    reject(signal.reason as Error)
+  }
+  if (signal.aborted) abort()
+  else signal.addEventListener('abort', abort, { once: true })
+  // After an abort it is too late to matter.
+  work.then(resolve, reject)
   try {
-    return await Promise.race([work, aborted])
+    return await promise
   } finally {
-    drop()
+    signal.removeEventListener('abort', abort)
   }
 }
 
