@@ -84,6 +84,15 @@ export function holdAttempt(first: AttemptRecord, around: AttemptSurroundings): 
     around.onChange()
   }
 
+  /** It ends also when that cannot be written, on a full disk for one: nobody asks a second time. */
+  async function stopWith(reason: Partial<Pick<AttemptRecord, 'cancelBy' | 'leaseEnded'>>): Promise<void> {
+    try {
+      await update(reason)
+    } finally {
+      stop.abort(stopped)
+    }
+  }
+
   return {
     around,
     stop: stop.signal,
@@ -96,13 +105,11 @@ export function holdAttempt(first: AttemptRecord, around: AttemptSurroundings): 
     },
     async cancel(by) {
       if (record.cancelBy !== null || record.state === 'ended') return
-      await update({ cancelBy: by })
-      stop.abort(stopped)
+      await stopWith({ cancelBy: by })
     },
     async endLease() {
       if (record.leaseEnded || record.state === 'ended') return
-      await update({ leaseEnded: true })
-      stop.abort(stopped)
+      await stopWith({ leaseEnded: true })
     },
     async heard(next) {
       contact = next
