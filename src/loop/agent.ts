@@ -3,11 +3,11 @@ import type { AttemptSurroundings } from '../act/agent/attempt.ts'
 import { messageOf } from '../act/agent/outcome.ts'
 import { CideryError } from '../model/errors.ts'
 import type { HostFacts } from '../model/host.ts'
-import { minute, second } from '../model/instant.ts'
+import { minute } from '../model/instant.ts'
 import { defaultSpec } from '../model/spec.ts'
 import type { AgentSettings, SyncResponse } from '../model/sync.ts'
 import { judgeHealth, type AgentHealth } from '../observe/agent/health.ts'
-import { defaultVerdictPolicy, type VerdictPolicy } from '../observe/agent/verdict.ts'
+import type { VerdictPolicy } from '../observe/agent/verdict.ts'
 import type { AgentPorts } from '../ports/agent.ts'
 import { attemptBoard } from './agent/attempts.ts'
 import { factsBoard } from './agent/facts.ts'
@@ -19,7 +19,8 @@ import { residueOf } from './agent/residue.ts'
 import { sandboxBoard } from './agent/sandboxes.ts'
 import { streamBoard } from './agent/streams.ts'
 import { syncLoop, type Reports, type SyncTiming } from './agent/sync.ts'
-import { keepSandboxesWarm } from './agent/warm.ts'
+import { turnsOf } from './agent/turns.ts'
+import { warmKeeper } from './agent/warm.ts'
 
 export interface AgentLoopOptions {
   readonly agentVersion: string
@@ -37,8 +38,8 @@ export interface AgentLoopOptions {
   readonly bootProbes: boolean
   /** This agent is a new release on trial. */
   readonly inTrial?: boolean
-  /** When the local health endpoint changes its mind. */
-  readonly healthPolicy?: VerdictPolicy
+  /** When the local health endpoint changes its mind; null or left out: nobody can ask, so that nobody looks. */
+  readonly healthPolicy?: VerdictPolicy | null
 }
 
 export type AgentEnd = 'stopped' | 'restart'
@@ -53,7 +54,6 @@ export interface AgentLoop {
   online(): boolean
 }
 
-const tickMs = second
 /** One line of this much time is enough to show a cut. */
 const checkpointEvery = 10 * minute
 
@@ -79,7 +79,7 @@ export const defaultAgentSettings: AgentSettings = {
  * left in the journal first, and removes sandboxes that nobody owns.
  */
 export async function startAgentLoop(ports: AgentPorts, options: AgentLoopOptions): Promise<AgentLoop> {
-  const { clock, timers, journal, log } = ports
+  const { clock, journal, log } = ports
   const { bootId, instanceId, os, blockedAddresses, keyring } = options
   const control = new AbortController()
   const stopping = control.signal
@@ -89,14 +89,19 @@ export async function startAgentLoop(ports: AgentPorts, options: AgentLoopOption
   let knowsDesired = false
   let clockSkewMs: number | null = null
   let lastContact = clock.steady()
-  let lastTick = clock.steady()
   let checkpoint = 0
   let nextCheckpointAt = 0
-  const waitingForTurn: (() => void)[] = []
   let answering: Promise<void> = Promise.resolve()
 
-  const wake = (): void => sync.wake()
-  const residue = residueOf(ports, wake)
+  const seenAnew = (): void => {
+    sync.wake()
+    readiness.wake()
+  }
+  const changed = (): void => {
+    seenAnew()
+    turns.wake()
+  }
+  const residue = residueOf(ports, seenAnew)
   const around: AttemptSurroundings = {
     ports,
     os,
@@ -105,7 +110,7 @@ export async function startAgentLoop(ports: AgentPorts, options: AgentLoopOption
     stopping,
     settings: () => settings,
     correctedNow: () => clock.now() - (clockSkewMs ?? 0),
-    onChange: wake,
+    onChange: changed,
     onBoot: (engine, image, proof) => readiness.booted(engine, image, proof),
     onResidue: (left) => residue.add(left),
   }
@@ -117,7 +122,7 @@ export async function startAgentLoop(ports: AgentPorts, options: AgentLoopOption
     silentMs: () => clock.steady() - lastContact,
     operating: () => operations.busy(),
     stopping,
-    onChange: wake,
+    onChange: changed,
   })
   const readiness = readinessBoard({
     ports,
@@ -138,7 +143,8 @@ export async function startAgentLoop(ports: AgentPorts, options: AgentLoopOption
     images: () => readiness.images(),
     residue: () => residue.byEngine(),
     clockSkewMs: () => clockSkewMs,
-    onChange: wake,
+    checkMaxAgeMs: () => settings.readiness.checkMaxAgeMs,
+    onChange: seenAnew,
   })
   const owners = (): ReadonlySet<string> => new Set([...attempts.owners(), ...sandboxes.owners(), ...readiness.owners()])
   const operations = operationBoard({
@@ -157,11 +163,22 @@ export async function startAgentLoop(ports: AgentPorts, options: AgentLoopOption
     liveAttempts: () => attempts.live(),
     proveAll: () => readiness.proveAll(),
     onRestart: () => finish('restart'),
-    onChange: wake,
+    onChange: changed,
     onEnded: () => facts.tell(),
   })
   const streams = streamBoard(ports, stopping)
-  const health = healthWatch({ ports, policy: options.healthPolicy ?? defaultVerdictPolicy, look, stopping })
+  const warm = warmKeeper({ ports, blockedAddresses, stopping, settings: () => settings, knows: () => knowsDesired })
+  const turns = turnsOf({
+    ports,
+    stopping,
+    async turn() {
+      await attempts.checkLeases()
+      await operations.checkLimits()
+      await sandboxes.removeDue()
+    },
+    dueIn: () => Math.min(attempts.dueIn(), operations.dueIn(), sandboxes.dueIn()),
+  })
+  const health = healthWatch({ ports, policy: options.healthPolicy ?? null, look, stopping })
   const sync = syncLoop({
     ports,
     agentVersion: options.agentVersion,
@@ -225,6 +242,10 @@ export async function startAgentLoop(ports: AgentPorts, options: AgentLoopOption
       await operations.apply(desired.operations)
       await sandboxes.apply(desired.sandboxes)
       streams.apply(desired.streams)
+      // Limits, settings and what is wanted may be others now.
+      turns.wake()
+      readiness.wake()
+      warm.wake()
       knowsDesired = true
     }
     if (!older && (answer.epoch !== seen.epoch || answer.generation !== seen.generation)) {
@@ -255,29 +276,10 @@ export async function startAgentLoop(ports: AgentPorts, options: AgentLoopOption
     control.abort(new CideryError('UNAVAILABLE', 'the agent stops'))
   }
 
-  async function tick(): Promise<void> {
-    for (;;) {
-      await timers.sleep(tickMs, stopping)
-      try {
-        await attempts.checkLeases()
-        await operations.tick()
-        await sandboxes.tick()
-      } catch (error) {
-        stopping.throwIfAborted()
-        // A full disk, for one: what could not be written is tried again, and the limits go on being watched.
-        log.error('a turn of the loop failed', { error: messageOf(error) })
-        continue
-      }
-      lastTick = clock.steady()
-      for (const turned of waitingForTurn.splice(0)) turned()
-    }
-  }
-
   /** Waits for the loop to turn, and then looks: a loop that stands still says nothing good. */
   async function look(): Promise<AgentHealth> {
-    await new Promise<void>((resolve) => waitingForTurn.push(resolve))
-    const silentMs = clock.steady() - lastContact
-    return judgeHealth({ facts: facts.latest(), sync: sync.state(), sinceTickMs: clock.steady() - lastTick, tickMs, silentMs })
+    await turns.turned()
+    return judgeHealth({ facts: facts.latest(), sync: sync.state(), silentMs: clock.steady() - lastContact })
   }
 
   async function takeUp(): Promise<void> {
@@ -310,8 +312,7 @@ export async function startAgentLoop(ports: AgentPorts, options: AgentLoopOption
   }
 
   async function work(): Promise<AgentEnd> {
-    const warm = keepSandboxesWarm({ ports, blockedAddresses, stopping, settings: () => settings, knows: () => knowsDesired })
-    const parts = [sync.run(), tick(), facts.run(), health.run(), warm, ...(options.bootProbes ? [readiness.run()] : [])]
+    const parts = [sync.run(), turns.run(), facts.run(), health.run(), warm.run(), ...(options.bootProbes ? [readiness.run()] : [])]
     try {
       await Promise.all(parts)
     } catch (error) {

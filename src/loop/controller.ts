@@ -13,7 +13,7 @@ import { createChangeFeed } from './controller/changes.ts'
 import { leaderEffects } from './controller/effects.ts'
 import type { LastSeen } from './controller/last-seen.ts'
 import type { Lead } from './controller/lead.ts'
-import { createWakeUp } from './controller/wake-up.ts'
+import { createWakeUp } from './wake-up.ts'
 
 export interface ControllerLoopOptions {
   readonly recorder: Recorder

@@ -21,7 +21,7 @@ import { keyringOf, type Keyring } from '../loop/agent/keyring.ts'
 import { defaultNetworkWait, enrol, waitForController, type NetworkWait } from '../loop/agent/start.ts'
 import { CideryError } from '../model/errors.ts'
 import type { Milliseconds } from '../model/instant.ts'
-import type { AgentHealth } from '../observe/agent/health.ts'
+import { defaultVerdictPolicy } from '../observe/agent/verdict.ts'
 import type { AgentIdentity, AgentJournal, AgentPorts } from '../ports/agent.ts'
 import type { HeldLock } from '../ports/lock.ts'
 import type { Log } from '../ports/log.ts'
@@ -77,7 +77,6 @@ export interface RunningAgent {
   readonly ended: Promise<AgentEnd>
   /** Stops the agent. Jobs go on under their supervisors; the next agent takes them over. */
   stop(): Promise<void>
-  health(): AgentHealth
   online(): boolean
 }
 
@@ -275,6 +274,7 @@ async function startLoop(options: RunAgentOptions, { ports, keyring, target }: S
     hostEnvironment: { PATH: process.env['PATH'] ?? '/usr/bin:/bin', HOME: homedir(), LANG: process.env['LANG'] ?? 'C.UTF-8' },
     bootProbes: options.bootProbes ?? true,
     inTrial: options.inTrial ?? false,
+    healthPolicy: (options.health ?? null) === null ? null : defaultVerdictPolicy,
   })
 }
 
@@ -324,7 +324,6 @@ async function running(options: RunAgentOptions, { loop, keyring, link, release 
       await loop.stop()
       await ended
     },
-    health: () => loop.health(),
     online: () => loop.online(),
   }
 }

@@ -169,6 +169,35 @@ describe('an agent that carries out attempts', () => {
     await agent.kill()
   })
 
+  it('sees within 10 s of waking that the lease ran out while the machine slept', async () => {
+    const agent = virtualAgent(() => ({ runsMs: 5 * 60 * minute }))
+    await agent.start()
+    const attempt = desiredAttempt({ timeoutS: 86_400 })
+    agent.controller.assign(attempt)
+    await agent.time.until(() => agent.controller.last(attempt.id)?.state === 'running', 10_000)
+    agent.controller.fault = () => unreachable
+    await agent.time.advance(minute)
+    agent.time.sleepMachine(120 * minute)
+    await agent.time.advance(10_500)
+    expect((await agent.supervisors.inspect(attempt.id)).state).toBe('ended')
+    await agent.kill()
+  })
+
+  it('ends an attempt whose lease ran out though its disk is full', async () => {
+    const agent = virtualAgent(() => ({ runsMs: 5 * 60 * minute }))
+    await agent.start()
+    const attempt = desiredAttempt({ timeoutS: 86_400 })
+    agent.controller.assign(attempt)
+    await agent.time.until(() => agent.controller.last(attempt.id)?.state === 'running', 10_000)
+    agent.controller.fault = () => unreachable
+    const { put } = agent.ports.journal
+    agent.ports.journal.put = () => Promise.reject(new CideryError('STORAGE_FULL', 'no space left'))
+    await agent.time.advance(31 * minute)
+    expect((await agent.supervisors.inspect(attempt.id)).state).toBe('ended')
+    agent.ports.journal.put = put
+    await agent.kill()
+  })
+
   it('counts the lease on through its own death', async () => {
     const agent = virtualAgent(() => ({ runsMs: 5 * 60 * minute }))
     await agent.start()

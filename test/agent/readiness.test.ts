@@ -4,7 +4,7 @@ import type { HostFacts } from '../../src/model/host.ts'
 import { hour, minute } from '../../src/model/instant.ts'
 import { judgeHealth } from '../../src/observe/agent/health.ts'
 import { advanceVerdict, defaultVerdictPolicy, type Verdict } from '../../src/observe/agent/verdict.ts'
-import { desiredAttempt, virtualAgent, type VirtualAgent } from '../doubles/virtual-agent.ts'
+import { desiredAttempt, desiredOperation, virtualAgent, type VirtualAgent } from '../doubles/virtual-agent.ts'
 
 function facts(agent: VirtualAgent): HostFacts | null | undefined {
   return agent.controller.syncs.findLast(({ request }) => request.facts !== null)?.request.facts
@@ -94,7 +94,7 @@ describe('health of a host', () => {
 
   it('is looked at every 30 s through the loop itself', async () => {
     const agent = virtualAgent()
-    const loop = await agent.start()
+    const loop = await agent.start({ healthPolicy: defaultVerdictPolicy })
     await agent.time.advance(40_000)
     expect(loop.health()).toEqual({ ok: true, reasons: [] })
     agent.host.facts = { ...agent.host.facts, diskUsed: 0.97, memoryFree: 0.03 }
@@ -108,17 +108,39 @@ describe('health of a host', () => {
     await agent.kill()
   })
 
+  it('is not good while the loop stands still, though all else is', async () => {
+    const agent = virtualAgent(() => ({ runsMs: hour }))
+    const loop = await agent.start({ healthPolicy: defaultVerdictPolicy })
+    const operation = desiredOperation({ kind: 'exec', command: ['sleep', '3600'] }, { warningMs: 10 * minute, hardMs: hour })
+    agent.controller.operate(operation)
+    await agent.time.advance(9 * minute)
+    expect(loop.health()).toEqual({ ok: true, reasons: [] })
+    // The turn that warns writes it down, and the disk does not answer.
+    agent.ports.journal.put = () => new Promise(() => undefined)
+    await agent.time.advance(4 * minute)
+    expect(loop.health()).toEqual({ ok: false, reasons: ['loop: the look at the loop took longer than 5s'] })
+    expect(loop.online()).toBe(true)
+    await agent.crash()
+  })
+
+  it('is not looked at where nobody can ask', async () => {
+    const agent = virtualAgent()
+    const loop = await agent.start()
+    await agent.time.advance(5 * minute)
+    expect(loop.health()).toEqual({ ok: false, reasons: ['loop: it has not looked yet'] })
+    await agent.kill()
+  })
+
   it('names each thing that is wrong', async () => {
     const agent = virtualAgent()
     await agent.start()
     await agent.time.advance(1000)
     const seen = facts(agent) ?? null
     const engines = seen?.engines.map((engine) => ({ ...engine, ok: false, problems: ['useradd is missing'] })) ?? []
-    const fine = { facts: seen, sync: { online: true, problem: null }, sinceTickMs: 0, tickMs: 1000, silentMs: 0 }
+    const fine = { facts: seen, sync: { online: true, problem: null }, silentMs: 0 }
     expect(judgeHealth(fine)).toEqual({ ok: true, reasons: [] })
     expect(judgeHealth({ ...fine, silentMs: 120_000 }).reasons).toEqual(['network: no controller answered for 2m'])
     expect(judgeHealth({ ...fine, sync: { online: false, problem: 'refused' } }).reasons).toEqual(['network: refused'])
-    expect(judgeHealth({ ...fine, sinceTickMs: 60_000 }).reasons).toEqual(['loop: it stands still for 1m'])
     expect(judgeHealth({ ...fine, facts: seen === null ? null : { ...seen, engines } }).reasons).toEqual([
       'supervisor: engine user: useradd is missing',
     ])

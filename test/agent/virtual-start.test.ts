@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { keyHash, keyringOf } from '../../src/loop/agent/keyring.ts'
 import { enrol, waitForController, defaultNetworkWait, type Enrolment } from '../../src/loop/agent/start.ts'
 import { CideryError } from '../../src/model/errors.ts'
+import { defaultVerdictPolicy } from '../../src/observe/agent/verdict.ts'
 import type { AgentPorts } from '../../src/ports/agent.ts'
 import { memoryJournal } from '../doubles/memory-journal.ts'
 import { seededRandom } from '../doubles/seeded-random.ts'
@@ -71,7 +72,7 @@ describe('an agent that starts', () => {
     void waitForController(ports, defaultNetworkWait, new AbortController().signal).then((found) => (ready = found))
     await agent.time.advance(62_000)
     expect(ready).toBe(false)
-    const loop = await agent.start()
+    const loop = await agent.start({ healthPolicy: defaultVerdictPolicy })
     await agent.time.advance(60_000)
     expect(loop.online()).toBe(false)
     expect(loop.health().ok).toBe(false)

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { keepSandboxesWarm } from '../../src/loop/agent/warm.ts'
+import { warmKeeper } from '../../src/loop/agent/warm.ts'
 import type { AgentSettings } from '../../src/model/sync.ts'
 import type { Engine, WarmRequest } from '../../src/ports/engine.ts'
 import { fakeEngine } from '../doubles/fake-engine.ts'
@@ -30,22 +30,28 @@ describe('an agent that keeps sandboxes started', () => {
       ['qemu', engine],
     ])
     const { timers } = time
-    const ended = keepSandboxesWarm({
+    const keeper = warmKeeper({
       ports: { engines, timers, log },
       blockedAddresses: ['192.0.2.1'],
       settings: () => settings,
       knows: () => knows,
       stopping: control.signal,
-    }).catch((error: unknown) => error)
+    })
+    const ended = keeper.run().catch((error: unknown) => error)
     await time.advance(60_000)
     expect(asked).toEqual([])
     knows = true
-    await time.advance(5000)
+    keeper.wake()
+    // Once: what is not wanted and not there needs no looks.
+    await time.advance(3_600_000)
     expect(asked).toEqual([[]])
+    expect(time.pending()).toBe(0)
     settings = {
       engines: { qemu: { slots: null, limits: 'advisory', networks: ['none'], warm: [{ ...like, count: 2 }] } },
     } as unknown as AgentSettings
+    keeper.wake()
     await time.advance(5000)
+    expect(asked.length).toBe(3)
     expect(asked.at(-1)).toEqual([{ like: { ...like, limits: 'advisory', blockedAddresses: ['192.0.2.1'] }, count: 2 }])
     fault = new Error('no image')
     const before = asked.length
@@ -54,5 +60,15 @@ describe('an agent that keeps sandboxes started', () => {
     expect(log.lines.map(({ facts }) => facts)).toContainEqual({ engine: 'qemu', error: 'no image' })
     control.abort(new Error('over'))
     expect(await ended).toMatchObject({ message: 'over' })
+  })
+
+  it('does nothing at all on a host where no engine can', async () => {
+    const time = virtualTime()
+    const engines = new Map<Engine['name'], Engine>([['user', fakeEngine(time)]])
+    const settings = { engines: {} } as unknown as AgentSettings
+    const ports = { engines, timers: time.timers, log: recordingLog() }
+    const stopping = new AbortController().signal
+    await warmKeeper({ ports, stopping, blockedAddresses: [], settings: () => settings, knows: () => true }).run()
+    expect(time.pending()).toBe(0)
   })
 })

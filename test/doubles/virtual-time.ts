@@ -33,7 +33,9 @@ export interface VirtualTime {
   until(condition: () => boolean, limitMs: number): Promise<void>
   /** The wall clock jumps; steady time does not. */
   jumpWall(ms: number): void
-  /** Milliseconds that passed since the start, on steady time. */
+  /** The machine sleeps: both clocks count it, and timers stand still meanwhile. */
+  sleepMachine(ms: number): void
+  /** Milliseconds that passed since the start, on steady time, sleep left out. */
   elapsed(): number
   /** Timers that are set. */
   pending(): number
@@ -47,6 +49,7 @@ export function virtualTime(options: VirtualTimeOptions = {}): VirtualTime {
   const turns = options.turns ?? 1
   let steady = 0
   let wallOffset = options.startAt ?? defaultStart
+  let slept = 0
   let order = 0
   const waiting = new Set<Waiting>()
 
@@ -121,13 +124,16 @@ export function virtualTime(options: VirtualTimeOptions = {}): VirtualTime {
   }
 
   return {
-    clock: { now: () => wallOffset + steady, steady: () => steadyStart + steady },
+    clock: { now: () => wallOffset + slept + steady, steady: () => steadyStart + slept + steady },
     timers: { after, sleep },
     settle,
     advance,
     until,
     jumpWall: (ms) => {
       wallOffset += ms
+    },
+    sleepMachine: (ms) => {
+      slept += ms
     },
     elapsed: () => steady,
     pending: () => waiting.size,

@@ -3,7 +3,7 @@ import { holdAttempt, type Attempt, type AttemptSurroundings } from '../../act/a
 import { adoptAttempt, carryOutAttempt } from '../../act/agent/carry-out-attempt.ts'
 import { uploadLog } from '../../act/agent/log-upload.ts'
 import { messageOf } from '../../act/agent/outcome.ts'
-import { day, minute, second } from '../../model/instant.ts'
+import { day, minute, second, type Milliseconds } from '../../model/instant.ts'
 import type { AttemptReport, DesiredAttempt, SyncResponse } from '../../model/sync.ts'
 
 /** One attempt on this host, and what the controller knows of it. */
@@ -36,8 +36,10 @@ export interface AttemptBoard {
   sent(reports: readonly AttemptReport[]): void
   hasNews(): boolean
   heard(contact: Contact): Promise<void>
-  /** Ends those whose lease ran out. */
+  /** Ends those whose lease ran out, and forgets those whose end nobody wanted to hear. */
   checkLeases(): Promise<void>
+  /** How long until `checkLeases` has something to do; `Infinity`: nothing that is known now. */
+  dueIn(): Milliseconds
   /** Ids of attempts that own a sandbox. */
   owners(): readonly string[]
   /** Attempts that did not end. */
@@ -158,6 +160,13 @@ export function attemptBoard(around: AttemptSurroundings): AttemptBoard {
     return entry.attempt.record().revision > entry.acknowledged && clock.steady() - entry.sentAt >= repeatAfter
   }
 
+  /** How long until an attempt's lease ends, or until its end is forgotten. */
+  function leftOf(attempt: Attempt): Milliseconds {
+    const { state, times, leaseEnded } = attempt.record()
+    if (state === 'ended') return forgetAfter - (around.correctedNow() - (times.ended ?? 0))
+    return leaseEnded ? Number.POSITIVE_INFINITY : around.settings().attemptLeaseMs - (clock.steady() - attempt.contact().steady)
+  }
+
   /** Steady time of another process means nothing here: what passed until now is taken from the wall clock. */
   function rebased(contact: Contact): Contact {
     return { ...contact, steady: clock.steady() - Math.max(0, clock.now() - contact.wall) }
@@ -228,19 +237,21 @@ export function attemptBoard(around: AttemptSurroundings): AttemptBoard {
     },
 
     async checkLeases() {
-      const limit = around.settings().attemptLeaseMs
       for (const entry of held.values()) {
-        const record = entry.attempt.record()
-        if (record.state === 'ended') {
-          const endedAt = record.times.ended ?? 0
-          if (around.correctedNow() - endedAt < forgetAfter) continue
-          log.error('an attempt that no controller acknowledged is forgotten', { attempt: record.id })
-          entry.endAcknowledged = true
-          await entry.attempt.quietly({ logDone: true })
-          await forget(entry)
-        } else if (clock.steady() - entry.attempt.contact().steady > limit) await entry.attempt.endLease()
+        if (leftOf(entry.attempt) > 0) continue
+        const { id, state } = entry.attempt.record()
+        if (state !== 'ended') {
+          await entry.attempt.endLease()
+          continue
+        }
+        log.error('an attempt that no controller acknowledged is forgotten', { attempt: id })
+        entry.endAcknowledged = true
+        await entry.attempt.quietly({ logDone: true })
+        await forget(entry)
       }
     },
+
+    dueIn: () => Math.min(...[...held.values()].map(({ attempt }) => leftOf(attempt))),
 
     owners: () =>
       [...held.values()]

@@ -4,10 +4,12 @@ import type { EngineFacts, HostFacts } from '../../model/host.ts'
 import { minute, second } from '../../model/instant.ts'
 import type { Readiness } from '../../model/readiness.ts'
 import { observeFacts } from '../../observe/agent/facts.ts'
-import { materialDifference } from '../../observe/agent/material-difference.ts'
+import { materialDifference, renewsCheck } from '../../observe/agent/material-difference.ts'
 import type { AgentPorts } from '../../ports/agent.ts'
 
 const every = 10 * second
+/** Facts that say nothing new are told again after this, before a controller asks: it does of those older than five minutes. */
+const tellAgainAfter = 4 * minute
 const limit = 30 * second
 
 export interface FactsBoardOptions {
@@ -19,6 +21,8 @@ export interface FactsBoardOptions {
   /** Engines that must not be used, and why. */
   readonly residue: () => ReadonlyMap<string, readonly string[]>
   readonly clockSkewMs: () => number | null
+  /** How old a check may be that a controller counts on. */
+  readonly checkMaxAgeMs: () => number
   readonly onChange: () => void
   readonly stopping: AbortSignal
 }
@@ -44,6 +48,8 @@ export function factsBoard(options: FactsBoardOptions): FactsBoard {
   const { ports, stopping } = options
   let latest: HostFacts | null = null
   let known: HostFacts | null = null
+  /** Found when there are other facts, or the controller has others: it is asked for far more often. */
+  let unknown: HostFacts | null = null
 
   async function look(): Promise<void> {
     try {
@@ -57,16 +63,27 @@ export function factsBoard(options: FactsBoardOptions): FactsBoard {
         before: latest,
       })
       latest = await orAborted(withDeadline(ports.timers, looking, { ms: limit, what: 'looking at the host' }), stopping)
-      if (news() !== null) options.onChange()
+      compare()
+      if (unknown !== null) options.onChange()
     } catch (error) {
       if (stopping.aborted) return
       ports.log.warn('the host could not be looked at', { error: messageOf(error) })
     }
   }
 
-  function news(): HostFacts | null {
-    if (latest === null) return null
-    return known === null || materialDifference(known, latest) || latest.at - known.at > minute ? latest : null
+  function compare(): void {
+    const isNews = latest !== null && (known === null || isDue(known, latest) || materialDifference(known, latest))
+    unknown = isNews ? latest : null
+  }
+
+  function isDue(before: HostFacts, now: HostFacts): boolean {
+    // A wall clock that was set back is no reason to be silent.
+    return Math.abs(now.at - before.at) > tellAgainAfter || renewsCheck(before, now, options.checkMaxAgeMs())
+  }
+
+  function learned(facts: HostFacts | null): void {
+    known = facts
+    compare()
   }
 
   return {
@@ -78,16 +95,12 @@ export function factsBoard(options: FactsBoardOptions): FactsBoard {
       }
     },
     latest: () => latest,
-    news,
-    sent: (facts) => {
-      known = facts
-    },
-    ask: () => {
-      known = null
-    },
+    news: () => unknown,
+    sent: learned,
+    ask: () => learned(null),
     tell() {
       void look().then(() => {
-        known = null
+        learned(null)
         options.onChange()
       })
     },

@@ -1,5 +1,6 @@
 import { orAborted, withDeadline } from '../../act/agent/deadline.ts'
 import { messageOf } from '../../act/agent/outcome.ts'
+import { second } from '../../model/instant.ts'
 import type { AgentHealth } from '../../observe/agent/health.ts'
 import { advanceVerdict, type Verdict, type VerdictPolicy } from '../../observe/agent/verdict.ts'
 import type { AgentPorts } from '../../ports/agent.ts'
@@ -12,19 +13,23 @@ export interface HealthWatch {
 
 export interface HealthWatchOptions {
   readonly ports: Pick<AgentPorts, 'timers' | 'log'>
-  readonly policy: VerdictPolicy
+  /** Null: nobody can ask, so that nobody looks. */
+  readonly policy: VerdictPolicy | null
   /** Looks once, through the loop itself. */
   readonly look: () => Promise<AgentHealth>
   readonly stopping: AbortSignal
 }
 
+/** The first look decides alone: by then an agent that is well is in sync. */
+const firstLookAfter = second
+
 export function healthWatch(options: HealthWatchOptions): HealthWatch {
   const { ports, policy, stopping } = options
   let verdict: Verdict | null = null
 
-  async function look(): Promise<AgentHealth> {
+  async function look({ timeoutMs }: VerdictPolicy): Promise<AgentHealth> {
     try {
-      return await orAborted(withDeadline(ports.timers, options.look(), { ms: policy.timeoutMs, what: 'the look at the loop' }), stopping)
+      return await orAborted(withDeadline(ports.timers, options.look(), { ms: timeoutMs, what: 'the look at the loop' }), stopping)
     } catch (error) {
       return { ok: false, reasons: [`loop: ${messageOf(error)}`] }
     }
@@ -32,8 +37,10 @@ export function healthWatch(options: HealthWatchOptions): HealthWatch {
 
   return {
     async run() {
+      if (policy === null) return
+      await ports.timers.sleep(firstLookAfter, stopping)
       for (;;) {
-        const seen = await look()
+        const seen = await look(policy)
         stopping.throwIfAborted()
         const before = verdict?.health.ok
         verdict = advanceVerdict(verdict, seen, policy)

@@ -3,7 +3,7 @@ import { orAborted } from '../../act/agent/deadline.ts'
 import { OperationRecord, isOver, moved, newOperationRecord } from '../../act/agent/operation.ts'
 import type { OperationChange, OperationSurroundings, OperationTask } from '../../act/agent/operation.ts'
 import { messageOf } from '../../act/agent/outcome.ts'
-import { second } from '../../model/instant.ts'
+import { second, type Milliseconds } from '../../model/instant.ts'
 import type { OperationState } from '../../model/operation.ts'
 import type { DesiredOperation, OperationReport, SyncResponse } from '../../model/sync.ts'
 
@@ -28,8 +28,10 @@ export interface OperationBoard {
   reports(all: boolean): readonly OperationReport[]
   sent(reports: readonly OperationReport[]): void
   hasNews(): boolean
-  /** Looks at the limits of what runs. */
-  tick(): Promise<void>
+  /** Looks at the limits of what runs, and gives the turn to what waits for it. */
+  checkLimits(): Promise<void>
+  /** How long until `checkLimits` has something to do; `Infinity`: nothing that is known now. */
+  dueIn(): Milliseconds
   /** Whether one is under way. */
   busy(): boolean
   /** Ids of all that are not forgotten. */
@@ -148,8 +150,25 @@ export function operationBoard(around: OperationBoardOptions): OperationBoard {
   async function killNow(entry: Held, reason: string): Promise<void> {
     const { state } = entry.record
     if (state === 'BLOCKED') return move(entry, 'KILLED', { reason })
-    if (state === 'EXECUTING' || state === 'RUNNING_WARNING' || state === 'TIMEOUT_PENDING') await move(entry, 'KILLING', { reason })
-    entry.kill.abort(new Error(reason))
+    try {
+      if (state === 'EXECUTING' || state === 'RUNNING_WARNING' || state === 'TIMEOUT_PENDING') await move(entry, 'KILLING', { reason })
+    } finally {
+      // Also when that cannot be written, on a full disk for one: a limit is looked at once.
+      entry.kill.abort(new Error(reason))
+    }
+  }
+
+  function warningIn({ record, startedAt }: Held): Milliseconds {
+    return record.state === 'EXECUTING' ? startedAt + record.warningMs - clock.steady() : Number.POSITIVE_INFINITY
+  }
+
+  function killIn({ record, startedAt }: Held): Milliseconds {
+    const runs = record.state === 'EXECUTING' || record.state === 'RUNNING_WARNING'
+    return runs ? startedAt + record.hardMs - clock.steady() : Number.POSITIVE_INFINITY
+  }
+
+  function turnIn({ record }: Held): Milliseconds {
+    return record.state === 'BLOCKED' && current() === undefined ? 0 : Number.POSITIVE_INFINITY
   }
 
   async function forget(entry: Held): Promise<void> {
@@ -213,18 +232,15 @@ export function operationBoard(around: OperationBoardOptions): OperationBoard {
 
     hasNews: () => [...held.values()].some((entry) => entry.record.unheard.some(({ revision }) => revision > entry.sent)),
 
-    async tick() {
+    async checkLimits() {
       await unblock()
       for (const entry of held.values()) {
-        const { record } = entry
-        const age = clock.steady() - entry.startedAt
-        if (record.state === 'EXECUTING' && age > record.warningMs) {
-          await move(entry, 'RUNNING_WARNING', { reason: 'runs longer than expected' })
-        }
-        if ((record.state === 'EXECUTING' || record.state === 'RUNNING_WARNING') && age > record.hardMs)
-          await killNow(entry, 'ran longer than its hard limit')
+        if (warningIn(entry) <= 0) await move(entry, 'RUNNING_WARNING', { reason: 'runs longer than expected' })
+        if (killIn(entry) <= 0) await killNow(entry, 'ran longer than its hard limit')
       }
     },
+
+    dueIn: () => Math.min(...[...held.values()].flatMap((entry) => [warningIn(entry), killIn(entry), turnIn(entry)])),
 
     busy: () => current() !== undefined,
     ids: () => [...held.keys()],

@@ -1,13 +1,14 @@
 import { withDeadline } from '../../act/agent/deadline.ts'
 import { runInside } from '../../act/agent/inside.ts'
 import { messageOf } from '../../act/agent/outcome.ts'
-import { second } from '../../model/instant.ts'
+import { minute, second, type Milliseconds } from '../../model/instant.ts'
 import type { EngineName } from '../../model/job.ts'
 import type { Proof, Readiness } from '../../model/readiness.ts'
 import type { AgentSettings } from '../../model/sync.ts'
 import { checkEngine, proveBoot, readinessKey, type BootProof } from '../../observe/agent/boot-probe.ts'
 import type { AgentPorts } from '../../ports/agent.ts'
 import type { Engine } from '../../ports/engine.ts'
+import { createWakeUp } from '../wake-up.ts'
 import type { Residue } from './residue.ts'
 
 export interface ReadinessOptions {
@@ -27,6 +28,8 @@ export interface ReadinessOptions {
 export interface ReadinessBoard {
   /** Checks and proves at start, then whenever something is due. */
   run(): Promise<void>
+  /** Other things may be due now: another image, a job that ended, something left behind. */
+  wake(): void
   /** A job's own boot is a proof as good as any. */
   booted(engine: EngineName, image: string | null, proof: Proof): void
   /** Proves all engines now, also when a proof is fresh. Waits for a round that is under way. Gives lines for people. */
@@ -45,7 +48,8 @@ const proofLimit = 20 * 60 * second
 const renewAt = 0.7
 /** A failed proof, or a missing one, is tried again after this long, growing with each failure. */
 const retryFirst = 30 * second
-const tick = 5 * second
+/** Between two rounds, when nothing wakes: what is due is done so late at most, and after a sleep of the machine a timer may be off by all of it. */
+const pauses = { shortest: 5 * second, longest: minute } as const
 
 interface Entry {
   readiness: Readiness
@@ -59,7 +63,9 @@ export function readinessBoard(options: ReadinessOptions): ReadinessBoard {
   const { clock, timers, random, log } = ports
   const entries = new Map<string, Entry>()
   const probes = new Set<string>()
+  const wakeUp = createWakeUp(timers)
   let round: Promise<unknown> = Promise.resolve()
+  stopping.addEventListener('abort', wakeUp.close, { once: true })
 
   /** One round at a time: checks and proofs of an engine never overlap themselves. */
   function alone<T>(work: () => Promise<T>): Promise<T> {
@@ -142,11 +148,24 @@ export function readinessBoard(options: ReadinessOptions): ReadinessBoard {
     keep(entry, { boot: proof })
   }
 
-  function proofDue(entry: Entry): boolean {
-    const { bootProofMaxAgeMs } = options.settings().readiness
-    const age = clock.steady() - entry.lastProofAt
-    if (entry.readiness.boot?.ok === true) return age > bootProofMaxAgeMs * renewAt
-    return age > Math.min(bootProofMaxAgeMs * renewAt, retryFirst * 2 ** Math.max(0, Math.min(6, entry.failures - 1)))
+  function checkIn(entry: Entry): Milliseconds {
+    return entry.nextCheckAt - clock.steady()
+  }
+
+  function proofIn(entry: Entry): Milliseconds {
+    if (entry.readiness.check?.ok !== true || !options.idle()) return Number.POSITIVE_INFINITY
+    const renewal = options.settings().readiness.bootProofMaxAgeMs * renewAt
+    const retry = retryFirst * 2 ** Math.max(0, Math.min(6, entry.failures - 1))
+    return entry.lastProofAt + (entry.readiness.boot?.ok === true ? renewal : Math.min(renewal, retry)) - clock.steady()
+  }
+
+  /** How long until a round has something to do. */
+  function dueIn(): Milliseconds {
+    const dues = targets().map(({ engine, image }) => {
+      const entry = entryOf(engine.name, image)
+      return Math.min(checkIn(entry), proofIn(entry))
+    })
+    return Math.min(options.residue.retryIn(), ...dues)
   }
 
   async function pass(): Promise<void> {
@@ -154,8 +173,8 @@ export function readinessBoard(options: ReadinessOptions): ReadinessBoard {
     for (const { engine, image } of targets()) {
       stopping.throwIfAborted()
       const entry = entryOf(engine.name, image)
-      if (entry.nextCheckAt <= clock.steady()) await check(engine, image)
-      if (entry.readiness.check?.ok === true && proofDue(entry) && options.idle()) await prove(engine, image)
+      if (checkIn(entry) <= 0) await check(engine, image)
+      if (proofIn(entry) <= 0) await prove(engine, image)
     }
     const wanted = new Set(targets().map(({ engine, image }) => readinessKey(engine.name, image)))
     for (const key of entries.keys()) if (!wanted.has(key)) entries.delete(key)
@@ -167,9 +186,11 @@ export function readinessBoard(options: ReadinessOptions): ReadinessBoard {
         await alone(pass).catch(() => {
           // Logged by `alone`; the next pass tries again.
         })
-        await timers.sleep(tick, stopping)
+        await wakeUp.wait(Math.min(pauses.longest, Math.max(pauses.shortest, dueIn())))
+        stopping.throwIfAborted()
       }
     },
+    wake: wakeUp.wake,
     booted(engine, image, proof) {
       note(entryOf(engine, image), proof)
     },

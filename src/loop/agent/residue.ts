@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { messageOf } from '../../act/agent/outcome.ts'
-import { minute } from '../../model/instant.ts'
+import { minute, type Milliseconds } from '../../model/instant.ts'
 import type { EngineName } from '../../model/job.ts'
 import type { AgentPorts } from '../../ports/agent.ts'
 
@@ -12,6 +12,8 @@ export interface Residue {
   add(residue: { readonly id: string; readonly engine: EngineName; readonly problem: string }): Promise<void>
   /** Tries to remove what is left, at most once a minute. */
   retry(): Promise<void>
+  /** How long until it is tried again; `Infinity`: nothing is left. */
+  retryIn(): Milliseconds
   byEngine(): ReadonlyMap<string, readonly string[]>
 }
 
@@ -20,6 +22,10 @@ const retryEvery = minute
 export function residueOf(ports: Pick<AgentPorts, 'journal' | 'engines' | 'clock' | 'log'>, onChange: () => void): Residue {
   const left = new Map<string, { readonly engine: EngineName; readonly problem: string }>()
   let triedAt = Number.NEGATIVE_INFINITY
+
+  function retryIn(): Milliseconds {
+    return left.size === 0 ? Number.POSITIVE_INFINITY : triedAt + retryEvery - ports.clock.steady()
+  }
 
   async function remove(id: string, engine: EngineName): Promise<void> {
     await ports.engines.get(engine)?.stop(id, 0)
@@ -44,7 +50,7 @@ export function residueOf(ports: Pick<AgentPorts, 'journal' | 'engines' | 'clock
       onChange()
     },
     async retry() {
-      if (left.size === 0 || ports.clock.steady() - triedAt < retryEvery) return
+      if (retryIn() > 0) return
       triedAt = ports.clock.steady()
       for (const [id, { engine }] of left) {
         try {
@@ -54,6 +60,7 @@ export function residueOf(ports: Pick<AgentPorts, 'journal' | 'engines' | 'clock
         }
       }
     },
+    retryIn,
     byEngine() {
       const problems = new Map<string, string[]>()
       for (const [id, { engine, problem }] of left)

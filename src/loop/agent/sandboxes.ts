@@ -3,7 +3,7 @@ import { withDeadline } from '../../act/agent/deadline.ts'
 import type { SandboxVerbs } from '../../act/agent/operation.ts'
 import { messageOf } from '../../act/agent/outcome.ts'
 import { CideryError } from '../../model/errors.ts'
-import { minute, second } from '../../model/instant.ts'
+import { minute, second, type Milliseconds } from '../../model/instant.ts'
 import { EngineName } from '../../model/job.ts'
 import type { Shape } from '../../model/shape.ts'
 import type { AgentSettings, SandboxReport } from '../../model/sync.ts'
@@ -45,8 +45,10 @@ export interface SandboxBoard extends SandboxVerbs {
   sent(reports: readonly SandboxReport[]): void
   owners(): readonly string[]
   engineOf(id: string): Engine | undefined
-  /** Removes those whose time is over while no controller can be heard. */
-  tick(): Promise<void>
+  /** Removes what is listed no more, and while no controller can be heard what is past its time. */
+  removeDue(): Promise<void>
+  /** How long until `removeDue` has something to do; `Infinity`: nothing that is known now. */
+  dueIn(): Milliseconds
 }
 
 const engineLimit = 15 * minute
@@ -123,10 +125,23 @@ export function sandboxBoard(options: SandboxBoardOptions): SandboxBoard {
     }
   }
 
-  async function removeUnwanted(): Promise<void> {
+  function isUnwanted(id: string): boolean {
     // What an operation is just making may not be listed yet.
-    if (wanted === null || options.operating()) return
-    for (const id of records.keys()) if (!wanted.has(id)) await removeQuietly(id)
+    return wanted !== null && !options.operating() && !wanted.has(id)
+  }
+
+  async function removeUnwanted(): Promise<void> {
+    for (const id of records.keys()) if (isUnwanted(id)) await removeQuietly(id)
+  }
+
+  /** How long until a sandbox is past its time while no controller can be heard. */
+  function overIn({ endsAt }: SandboxRecord): Milliseconds {
+    return Math.max(endsAt - clock.now(), silentLimit - options.silentMs())
+  }
+
+  /** How long until a sandbox is to be removed, for the first time or once more. */
+  function removalIn(id: string, record: SandboxRecord): Milliseconds {
+    return Math.max(isUnwanted(id) ? 0 : overIn(record), (removing.get(id) ?? 0) - clock.steady())
   }
 
   function reports(): readonly SandboxReport[] {
@@ -217,11 +232,12 @@ export function sandboxBoard(options: SandboxBoardOptions): SandboxBoard {
       return record === undefined ? undefined : ports.engines.get(record.engine)
     },
 
-    async tick() {
+    async removeDue() {
       await removeUnwanted()
-      if (options.silentMs() < silentLimit) return
-      for (const [id, record] of records) if (clock.now() > record.endsAt) await removeQuietly(id)
+      for (const [id, record] of records) if (overIn(record) <= 0) await removeQuietly(id)
     },
+
+    dueIn: () => Math.min(...[...records].map(([id, record]) => removalIn(id, record))),
   }
 }
 

@@ -4,6 +4,7 @@ import { minute, second } from '../../model/instant.ts'
 import type { AgentSettings } from '../../model/sync.ts'
 import type { AgentPorts } from '../../ports/agent.ts'
 import type { Engine, WarmingEngine, WarmRequest } from '../../ports/engine.ts'
+import { createWakeUp } from '../wake-up.ts'
 
 export interface WarmKeeperOptions {
   readonly ports: Pick<AgentPorts, 'engines' | 'timers' | 'log'>
@@ -21,24 +22,50 @@ const retryAfter = minute
 /** A round may wedge with its engine; then the next one is tried. */
 const roundLimit = 30 * minute
 
-/** Keeps the sandboxes started that the pool of this host wants. Ends when the agent stops; what is warm stays for the next agent. */
-export async function keepSandboxesWarm(options: WarmKeeperOptions): Promise<void> {
+/** Keeps the sandboxes started that the pool of this host wants. */
+export interface WarmKeeper {
+  /** Ends when the agent stops, or at once where no engine can; what is warm stays for the next agent. */
+  run(): Promise<void>
+  /** Another number may be wanted now. */
+  wake(): void
+}
+
+export function warmKeeper(options: WarmKeeperOptions): WarmKeeper {
   const { ports, stopping } = options
+  const { timers, log } = ports
   const engines = [...ports.engines.values()].filter(canWarm)
-  for (;;) {
-    await ports.timers.sleep(tick, stopping)
-    if (!options.knows()) continue
-    for (const engine of engines) {
-      try {
-        const round = engine.keepWarm(wantedOf(engine, options), stopping)
-        // An agent that stops does not wait for a boot: what is half made is removed by the next one.
-        await orAborted(withDeadline(ports.timers, round, { ms: roundLimit, what: 'keeping sandboxes started' }), stopping)
-      } catch (error) {
-        stopping.throwIfAborted()
-        ports.log.warn('a sandbox could not be started ahead of its job', { engine: engine.name, error: messageOf(error) })
-        await ports.timers.sleep(retryAfter, stopping)
-      }
+  const wakeUp = createWakeUp(timers)
+  /** Engines that have nothing warm because nothing is wanted: there is nothing to look at until something is. */
+  const empty = new Set<WarmingEngine>()
+  stopping.addEventListener('abort', wakeUp.close, { once: true })
+
+  async function keep(engine: WarmingEngine): Promise<void> {
+    const wanted = wantedOf(engine, options)
+    if (wanted.length === 0 && empty.has(engine)) return
+    empty.delete(engine)
+    try {
+      // An agent that stops does not wait for a boot: what is half made is removed by the next one.
+      await orAborted(
+        withDeadline(timers, engine.keepWarm(wanted, stopping), { ms: roundLimit, what: 'keeping sandboxes started' }),
+        stopping,
+      )
+      if (wanted.length === 0) empty.add(engine)
+    } catch (error) {
+      stopping.throwIfAborted()
+      log.warn('a sandbox could not be started ahead of its job', { engine: engine.name, error: messageOf(error) })
+      await timers.sleep(retryAfter, stopping)
     }
+  }
+
+  return {
+    async run() {
+      while (engines.length > 0) {
+        await wakeUp.wait(empty.size === engines.length || !options.knows() ? null : tick)
+        stopping.throwIfAborted()
+        if (options.knows()) for (const engine of engines) await keep(engine)
+      }
+    },
+    wake: wakeUp.wake,
   }
 }
 

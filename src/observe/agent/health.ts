@@ -1,12 +1,9 @@
 import type { HostFacts } from '../../model/host.ts'
-import { formatDuration, minute, second, type Milliseconds } from '../../model/instant.ts'
+import { formatDuration, minute, type Milliseconds } from '../../model/instant.ts'
 
 export interface HealthInputs {
   readonly facts: HostFacts | null
   readonly sync: { readonly online: boolean; readonly problem: string | null }
-  /** Since the agent's loop last turned, and how often it should. */
-  readonly sinceTickMs: Milliseconds
-  readonly tickMs: Milliseconds
   /** Since a controller was last heard. */
   readonly silentMs: Milliseconds
 }
@@ -23,13 +20,12 @@ const memoryFloor = 0.05
 /** One missed poll is no fault of the network. */
 const silenceLimit = minute
 
-/** Whether this host can do its work: asked by the local health endpoint, so it looks at the real loop and not at the socket. */
+/** Whether this host can do its work, as one look at the real loop says. Whether that loop turns at all says who waits for the look. */
 export function judgeHealth(inputs: HealthInputs): AgentHealth {
-  const { facts, sync, sinceTickMs, tickMs, silentMs } = inputs
+  const { facts, sync, silentMs } = inputs
   const reasons: string[] = []
   if (!sync.online || silentMs > silenceLimit)
     reasons.push(`network: ${sync.problem ?? `no controller answered for ${formatDuration(silentMs)}`}`)
-  if (sinceTickMs > 10 * tickMs + 5 * second) reasons.push(`loop: it stands still for ${formatDuration(sinceTickMs)}`)
   if (facts === null) reasons.push('host: it could not be looked at')
   else {
     if (facts.diskUsed > diskLimit) reasons.push(`disk: ${Math.round(facts.diskUsed * 100)} % used`)

@@ -1,4 +1,6 @@
 import type { HostFacts } from '../../model/host.ts'
+import type { Milliseconds } from '../../model/instant.ts'
+import type { Proof, Readiness } from '../../model/readiness.ts'
 
 /** Changes smaller than these are noise, and not worth a message of their own. */
 const noise = { load: 1, fraction: 0.02, memoryMiB: 512, diskMiB: 2048, skewMs: 250 } as const
@@ -14,27 +16,65 @@ function metricsDiffer(a: HostFacts, b: HostFacts): boolean {
     differs(a.memoryFree, b.memoryFree, noise.fraction) ||
     differs(a.free.memoryMiB, b.free.memoryMiB, noise.memoryMiB) ||
     differs(a.free.diskMiB, b.free.diskMiB, noise.diskMiB) ||
-    differs(a.clockSkewMs ?? 0, b.clockSkewMs ?? 0, noise.skewMs)
+    differs(a.clockSkewMs ?? 0, b.clockSkewMs ?? 0, noise.skewMs) ||
+    (a.clockSkewMs === null) !== (b.clockSkewMs === null)
   )
 }
 
-/** What is compared word for word: all but the numbers that never stand still. */
-function lasting(facts: HostFacts): unknown {
-  const {
-    at: _at,
-    free: _free,
-    load1: _load,
-    diskUsed: _disk,
-    memoryFree: _memory,
-    network,
-    clockSkewMs,
-    tcpSockets: _sockets,
-    ...rest
-  } = facts
-  return { ...rest, addresses: network.addresses, skewKnown: clockSkewMs !== null }
+/** What never stands still, and what is compared in a way of its own. */
+const moving: ReadonlySet<string> = new Set([
+  'at',
+  'free',
+  'load1',
+  'diskUsed',
+  'memoryFree',
+  'network',
+  'clockSkewMs',
+  'tcpSockets',
+  'readiness',
+])
+
+/** Whether two values say the same word for word: a field that is left out is one that is undefined. */
+function isSame(a: unknown, b: unknown): boolean {
+  if (a === b) return true
+  if (Array.isArray(a) && Array.isArray(b)) return a.length === b.length && a.every((item, index) => isSame(item, b[index]))
+  if (!isRecord(a) || !isRecord(b)) return false
+  return namesOf(a, b).every((name) => isSame(a[name], b[name]))
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function namesOf(a: Record<string, unknown>, b: Record<string, unknown>): readonly string[] {
+  const names = Object.keys(a)
+  const more = Object.keys(b).filter((name) => !(name in a))
+  return more.length === 0 ? names : [...names, ...more]
+}
+
+/** Checks are repeated every few minutes: one that finds what the one before found is no news before that grows old. */
+function isSameReadiness(a: Readiness, b: Readiness): boolean {
+  return a.engine === b.engine && a.image === b.image && isSame(a.boot, b.boot) && isSameCheck(a.check, b.check)
+}
+
+function isSameCheck(a: Proof | null, b: Proof | null): boolean {
+  return a === b || (a !== null && b !== null && a.ok === b.ok && a.reason === b.reason)
 }
 
 /** Whether a controller that knows `a` should hear of `b`. */
 export function materialDifference(a: HostFacts, b: HostFacts): boolean {
-  return metricsDiffer(a, b) || JSON.stringify(lasting(a)) !== JSON.stringify(lasting(b))
+  const isStill =
+    !metricsDiffer(a, b) &&
+    isSame(a.network.addresses, b.network.addresses) &&
+    a.readiness.length === b.readiness.length &&
+    a.readiness.every((readiness, index) => isSameReadiness(readiness, b.readiness[index] ?? readiness))
+  return !isStill || !namesOf(a, b).every((name) => moving.has(name) || isSame(a[name], b[name]))
+}
+
+/** Whether `b` renews a check of which a controller that knows `a` has used up half the life: long before it counts as too old. */
+export function renewsCheck(a: HostFacts, b: HostFacts, maxAge: Milliseconds): boolean {
+  return a.readiness.some(({ check }, index) => {
+    const renewed = b.readiness[index]?.check ?? null
+    return check !== null && renewed !== null && renewed.at > check.at && b.at - check.at > maxAge / 2
+  })
 }

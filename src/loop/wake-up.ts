@@ -1,11 +1,11 @@
-import type { Milliseconds } from '../../model/instant.ts'
-import type { Timers } from '../../ports/time.ts'
+import type { Milliseconds } from '../model/instant.ts'
+import type { Timers } from '../ports/time.ts'
 
 /** A sleep that can be cut short. A wake that comes while nobody sleeps ends the next sleep at once. */
 export interface WakeUp {
   wake(): void
-  /** Sleeps until the next wake, so long at most. */
-  wait(ms: Milliseconds): Promise<void>
+  /** Sleeps until the next wake, so long at most; null: however long that takes. */
+  wait(ms: Milliseconds | null): Promise<void>
   /** Sleeps so long, whatever wakes; only `close` ends it. */
   pause(ms: Milliseconds): Promise<void>
   close(): void
@@ -17,11 +17,11 @@ export function createWakeUp(timers: Timers): WakeUp {
   let endWait: (() => void) | null = null
   const endings = new Set<() => void>()
 
-  function sleep(ms: Milliseconds, begun: (end: () => void) => void): Promise<void> {
+  function sleep(ms: Milliseconds | null, begun: (end: () => void) => void): Promise<void> {
     return new Promise((resolve) => {
-      const timer = timers.after(ms, end)
+      const timer = ms === null ? null : timers.after(ms, end)
       function end(): void {
-        timer.cancel()
+        timer?.cancel()
         endings.delete(end)
         resolve()
       }
