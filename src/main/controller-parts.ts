@@ -2,6 +2,7 @@ import { extname } from 'node:path'
 import { createFolderBlobs } from '../drivers/blobs/folder/folder-blobs.ts'
 import { openGivenCertificate } from '../drivers/certificates/given-certificate.ts'
 import { openOwnCa } from '../drivers/certificates/own-ca.ts'
+import { createSlewingClock } from '../drivers/clocks/slewing-clock.ts'
 import { createSystemClock } from '../drivers/clocks/system-clock.ts'
 import { createSystemTimers } from '../drivers/clocks/system-timers.ts'
 import { createWorkerDecider } from '../drivers/deciders/worker-decider.ts'
@@ -46,7 +47,7 @@ export interface Parts {
 
 export async function openParts(options: ControllerOptions, undo: (() => Promise<void>)[]): Promise<Parts> {
   const { log } = options
-  const clock = createSystemClock()
+  const clock = createSlewingClock(createSystemClock())
   const timers = createSystemTimers()
   const random = createSystemRandom()
   const ids = createIds(clock, random)

@@ -1,3 +1,4 @@
+import { createSlewingClock } from '../drivers/clocks/slewing-clock.ts'
 import { createInlineDecider } from '../drivers/deciders/inline-decider.ts'
 import { fixedRelease } from '../drivers/releases/fixed-release.ts'
 import { createSqliteStore } from '../drivers/stores/sqlite/sqlite-store.ts'
@@ -11,6 +12,7 @@ export function simulationDrivers(): SimulationDrivers {
       (watcher) =>
         createSqliteStore({ path: ':memory:', clock, timers, watcher }),
     newDecider: createInlineDecider,
+    newControllerClock: createSlewingClock,
     releases: fixedRelease({ commit: null, path: '/simulated', sha256: null, operation: null }, 'a simulated agent is no release'),
     turn: () => new Promise((resolve) => void setImmediate(resolve)),
   }

@@ -4,7 +4,7 @@ import type { Instant, Milliseconds } from '../model/instant.ts'
 export interface Clock {
   /** Wall clock; may jump. */
   now(): Instant
-  /** Milliseconds that only go up, sleep of the machine included; for leases and time limits. */
+  /** Milliseconds since the machine started, sleep included: they only go up, also from one process to the next; for leases and time limits. */
   steady(): Milliseconds
 }
 

@@ -7,6 +7,7 @@ import type { Blobs } from '../ports/blobs.ts'
 import type { Decider } from '../ports/decider.ts'
 import type { Log } from '../ports/log.ts'
 import type { SecretBox, Signer } from '../ports/secrets.ts'
+import type { Clock } from '../ports/time.ts'
 import type { Tell } from './happening.ts'
 import { mortalTimers, never, newLife, type Life } from './life.ts'
 import { namedRandom, seededIds } from './random.ts'
@@ -46,6 +47,7 @@ export interface ControllerSurroundings {
   readonly tell: Tell
   readonly parseSpec: (source: string) => Spec
   readonly newDecider: (rules: Rules) => Decider
+  readonly newClock: (clock: Clock) => Clock
   /** Changes the rules on their way to the decider; for mutants. */
   readonly alterRules?: (rules: Rules) => Rules
 }
@@ -68,7 +70,7 @@ export const simulatedBox: SecretBox = {
 
 export function simulatedController(around: ControllerSurroundings): SimulatedController {
   const { name, time, tell, log } = around
-  const clock = localClock(time.clock)
+  const machineClock = localClock(time.clock)
   let starts = 0
   let process: Life | null = null
   let serving: Serving | null = null
@@ -99,6 +101,7 @@ export function simulatedController(around: ControllerSurroundings): SimulatedCo
 
   async function run(life: Life): Promise<void> {
     const timers = mortalTimers(time.timers, life)
+    const clock = around.newClock(machineClock)
     const random = namedRandom(around.seed, `${name}/${starts}`)
     const ids = seededIds(random, clock)
     const rules = decisionRules((fault) => tell({ kind: 'planFault', problem: fault.problem }))
@@ -138,7 +141,7 @@ export function simulatedController(around: ControllerSurroundings): SimulatedCo
 
   return {
     name,
-    clock,
+    clock: machineClock,
     start,
     ask,
     serving: () => (serving?.life.alive === true ? serving : null),

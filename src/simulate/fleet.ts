@@ -7,6 +7,7 @@ import type { Blobs } from '../ports/blobs.ts'
 import type { Decider } from '../ports/decider.ts'
 import type { Log } from '../ports/log.ts'
 import type { Releases } from '../ports/releases.ts'
+import type { Clock } from '../ports/time.ts'
 import { insertHost } from '../record/enrolments.ts'
 import { migrate } from '../record/migrate.ts'
 import { setSecret } from '../record/secrets.ts'
@@ -30,6 +31,8 @@ import { virtualTime, type VirtualTime } from './virtual-time.ts'
 export interface SimulationDrivers {
   readonly openStore: (time: Pick<VirtualTime, 'clock' | 'timers'>) => OpenStore
   readonly newDecider: (rules: Rules) => Decider
+  /** The clock that a controller makes of its machine's when it starts. */
+  readonly newControllerClock: (clock: Clock) => Clock
   readonly releases: Releases
   readonly turn: () => Promise<void>
 }
@@ -87,6 +90,7 @@ export async function buildFleet(scenario: Scenario, options: FleetOptions): Pro
       // What people apply is a spec that was read already; its text is only a name here.
       parseSpec: (source) => specs.get(source) ?? readSpecFile(source, 'a stored spec'),
       newDecider: drivers.newDecider,
+      newClock: drivers.newControllerClock,
       ...(options.alterRules === undefined ? {} : { alterRules: options.alterRules }),
     }),
   )

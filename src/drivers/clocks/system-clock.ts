@@ -23,14 +23,14 @@ const longestTrust = 1000
 /**
  * The clock of the machine. `steady` is the monotonic clock plus all time slept: Node has no call for CLOCK_BOOTTIME, but the uptime of
  * the system (Linux: CLOCK_BOOTTIME; macOS: since kern.boottime) counts sleep and not changes of the wall clock. What it is ahead of
- * the monotonic clock was slept. The uptime takes 6 µs (Linux: a file is read), and a request asks for the time ten times: it is read only when
+ * the monotonic clock was slept. It counts from the start of the machine, so that processes of one boot can compare what they kept (to some 10 ms). The uptime takes 6 µs (Linux: a file is read), and a request asks for the time ten times: it is read only when
  * the wall clock jumped, and once a second. 0.1 µs per call otherwise.
  */
 export function createSystemClock(sources: ClockSources = systemSources): Clock {
   const monotonicStart = sources.monotonic()
   const uptimeStart = sources.uptime()
   let slept = 0
-  let last = 0
+  let last = uptimeStart
   let looked = { wall: sources.wall(), awake: 0 }
 
   /** Whether the machine may have slept since the uptime was last read. */
@@ -49,7 +49,7 @@ export function createSystemClock(sources: ClockSources = systemSources): Clock 
         const ahead = sources.uptime() - uptimeStart - awake
         if (ahead > slept + tolerance) slept = ahead
       }
-      last = Math.max(last, awake + slept)
+      last = Math.max(last, uptimeStart + awake + slept)
       return last
     },
   }

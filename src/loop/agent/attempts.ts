@@ -167,9 +167,14 @@ export function attemptBoard(around: AttemptSurroundings): AttemptBoard {
     return leaseEnded ? Number.POSITIVE_INFINITY : around.settings().attemptLeaseMs - (clock.steady() - attempt.contact().steady)
   }
 
-  /** Steady time of another process means nothing here: what passed until now is taken from the wall clock. */
+  /**
+   * What passed since a contact that another process wrote down. Its steady time counts on unless the machine was started anew; the wall clock may have
+   * been set meanwhile. The longer of the two: a lease may end early, and never late.
+   */
   function rebased(contact: Contact): Contact {
-    return { ...contact, steady: clock.steady() - Math.max(0, clock.now() - contact.wall) }
+    const byWall = clock.now() - contact.wall
+    const bySteady = contact.bootId === around.bootId ? clock.steady() - contact.steady : 0
+    return { ...contact, steady: clock.steady() - Math.max(0, byWall, bySteady) }
   }
 
   return {
