@@ -144,7 +144,9 @@ export async function startAgentLoop(ports: AgentPorts, options: AgentLoopOption
     residue: () => residue.byEngine(),
     clockSkewMs: () => clockSkewMs,
     checkMaxAgeMs: () => settings.readiness.checkMaxAgeMs,
+    pollMs: () => settings.syncPollMs,
     onChange: seenAnew,
+    onJump: changed,
   })
   const owners = (): ReadonlySet<string> => new Set([...attempts.owners(), ...sandboxes.owners(), ...readiness.owners()])
   const operations = operationBoard({
@@ -190,7 +192,7 @@ export async function startAgentLoop(ports: AgentPorts, options: AgentLoopOption
     seen: () => (knowsDesired ? seen : { epoch: seen.epoch, generation: 0 }),
     hasNews: () => attempts.hasNews() || operations.hasNews() || sandboxes.hasNews() || facts.news() !== null,
     reports: (all) => ({
-      facts: facts.news(),
+      facts: all ? facts.due() : facts.news(),
       attempts: [...attempts.reports(all)],
       operations: [...operations.reports(all)],
       sandboxes: [...sandboxes.reports()],

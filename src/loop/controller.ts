@@ -168,8 +168,8 @@ export function createControllerLoop(options: ControllerLoopOptions): Controller
     const longest = Math.min(atLeastEvery, lead.holdEvery())
     // What is due and not done by those that follow would be due again at once.
     const untilNext = plan.nextAt === null || !lead.leads() ? longest : Math.max(0, plan.nextAt - clock.now())
-    await wakeUp.wait(Math.min(longest, untilNext))
-    if (!stopped) await wakeUp.pause(gather)
+    const isWoken = await wakeUp.wait(Math.min(longest, untilNext))
+    if (isWoken && !stopped) await wakeUp.pause(gather)
   }
 
   return {

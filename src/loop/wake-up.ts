@@ -4,8 +4,8 @@ import type { Timers } from '../ports/time.ts'
 /** A sleep that can be cut short. A wake that comes while nobody sleeps ends the next sleep at once. */
 export interface WakeUp {
   wake(): void
-  /** Sleeps until the next wake, so long at most; null: however long that takes. */
-  wait(ms: Milliseconds | null): Promise<void>
+  /** Sleeps until the next wake, so long at most; `Infinity`: however long that takes. Says whether it was woken. */
+  wait(ms: Milliseconds): Promise<boolean>
   /** Sleeps so long, whatever wakes; only `close` ends it. */
   pause(ms: Milliseconds): Promise<void>
   close(): void
@@ -17,9 +17,9 @@ export function createWakeUp(timers: Timers): WakeUp {
   let endWait: (() => void) | null = null
   const endings = new Set<() => void>()
 
-  function sleep(ms: Milliseconds | null, begun: (end: () => void) => void): Promise<void> {
+  function sleep(ms: Milliseconds, begun: (end: () => void) => void): Promise<void> {
     return new Promise((resolve) => {
-      const timer = ms === null ? null : timers.after(ms, end)
+      const timer = ms === Number.POSITIVE_INFINITY ? null : timers.after(ms, end)
       function end(): void {
         timer?.cancel()
         endings.delete(end)
@@ -37,8 +37,10 @@ export function createWakeUp(timers: Timers): WakeUp {
     },
     async wait(ms) {
       if (!woken && !closed) await sleep(ms, (end) => (endWait = end))
+      const was = woken
       endWait = null
       woken = false
+      return was
     },
     async pause(ms) {
       if (!closed) await sleep(ms, () => undefined)

@@ -18,7 +18,6 @@ import { createNumbers } from '../loop/controller/numbers.ts'
 import { readSpecFile } from '../observe/spec-file.ts'
 import type { Certificates } from '../ports/certificates.ts'
 import type { Signer } from '../ports/secrets.ts'
-import { appendEvents } from '../record/journal.ts'
 import { migrate } from '../record/migrate.ts'
 import { forgetMoved, refuseMoved } from '../record/moved-state.ts'
 import { requireSameBlobs, requireSameKeys } from '../record/shared-state.ts'
@@ -98,7 +97,7 @@ export async function openParts(options: ControllerOptions, undo: (() => Promise
     digests: createDigests(),
     hasher: createPasswordHasher({ random }),
     box,
-    append: (tx, events) => appendEvents(tx, core.lead.epoch(), events),
+    append: core.append,
   }
   const certificates = await openCertificates(options, state, ports)
   return {

@@ -117,6 +117,12 @@ export async function liveAttemptsOfHosts(db: Reader, hostIds: readonly string[]
   return attempts
 }
 
+/** Hosts on which an attempt is not known to be over, in order of ids. */
+export async function hostsWithAttempts(db: Reader): Promise<readonly string[]> {
+  const rows = await db.selectFrom('attempts').select('host_id').distinct().where('ended_at', 'is', null).orderBy('host_id').execute()
+  return rows.map((row) => row.host_id)
+}
+
 /** Writes a live attempt back. False when it ended meanwhile: what has ended never changes. */
 async function saveAttempt(
   tx: RecordTx,

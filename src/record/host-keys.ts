@@ -1,7 +1,7 @@
 import { CideryError } from '../model/errors.ts'
 import type { Host, HostState } from '../model/host.ts'
 import type { HostId } from '../model/id.ts'
-import type { Instant, Milliseconds } from '../model/instant.ts'
+import type { Instant } from '../model/instant.ts'
 import type { Reader, Writer } from '../ports/store.ts'
 import type { RecordTx } from './commit.ts'
 import { readForWrite, saveHost, type HostWrite } from './hosts.ts'
@@ -73,10 +73,10 @@ interface KeyDoc {
   readonly asked?: boolean
 }
 
-/** Whether a host should make itself another key: it was asked to, or its key is too old. */
-export function keyIsDue(row: Pick<HostRow, 'doc' | 'enrolled_at'>, now: Instant, maxAge: Milliseconds): boolean {
+/** When a host's key came to be: past a certain age it should make itself another one. `-Infinity` when it was asked to. */
+export function keySince(row: Pick<HostRow, 'doc' | 'enrolled_at'>): Instant {
   const { key } = JSON.parse(row.doc) as { readonly key?: KeyDoc }
-  return key?.asked === true || now - (key?.since ?? row.enrolled_at) >= maxAge
+  return key?.asked === true ? Number.NEGATIVE_INFINITY : (key?.since ?? row.enrolled_at)
 }
 
 /** Asks a host for another key. The old one works until the host first shows the new one. */

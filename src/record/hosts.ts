@@ -299,25 +299,12 @@ function nextStreak(streak: number, end: { readonly outcome: Outcome; readonly p
 export async function recordLastSeen(db: Writer, seen: ReadonlyMap<string, Instant>): Promise<void> {
   const entries = [...seen].toSorted(([a], [b]) => (a < b ? -1 : 1))
   for (const part of chunks(entries, 200)) {
-    const ids = part.map(([id]) => id)
-    const cases = sql.join(
-      part.map(([id, at]) => sql`when ${id} then cast(${at} as bigint)`),
-      sql` `,
-    )
-    await db
-      .updateTable('hosts')
-      .set({ last_seen_at: sql<number>`case id ${cases} else last_seen_at end` })
-      .where('id', 'in', ids)
-      // Another controller may have heard of it later and written that first.
-      .where(sql<boolean>`coalesce(last_seen_at, 0) < (case id ${cases} else 0 end)`)
-      .execute()
-    await db
-      .updateTable('attempts')
-      .set({ receipt_at: sql<number>`case host_id ${cases} else receipt_at end` })
-      .where('host_id', 'in', ids)
-      .where('ended_at', 'is', null)
-      .where(sql<boolean>`receipt_at < (case host_id ${cases} else 0 end)`)
-      .execute()
+    const heard = sql.join(part.map(([id, at]) => sql`(cast(${id} as text), cast(${at} as bigint))`))
+    // Another controller may have heard of it later and written that first.
+    await sql`update hosts set last_seen_at = heard.column2 from (values ${heard}) as heard
+      where hosts.id = heard.column1 and coalesce(hosts.last_seen_at, 0) < heard.column2`.execute(db)
+    await sql`update attempts set receipt_at = heard.column2 from (values ${heard}) as heard
+      where attempts.host_id = heard.column1 and attempts.ended_at is null and attempts.receipt_at < heard.column2`.execute(db)
   }
 }
 

@@ -1,89 +1,9 @@
 import { describe, expect, it } from 'vitest'
-import { startAgentLoop, type AgentLoop } from '../../src/loop/agent.ts'
-import { keyringOf } from '../../src/loop/agent/keyring.ts'
-import type { HostId } from '../../src/model/id.ts'
 import type { Job } from '../../src/model/job.ts'
-import type { AgentPorts } from '../../src/ports/agent.ts'
 import { startFleet, type Fleet } from '../doubles/controller-fleet.ts'
-import { fakeEngine, type FakeEngine } from '../doubles/fake-engine.ts'
-import { fakeHost, idleProcesses, noMirrors, testRelease } from '../doubles/fake-host.ts'
-import { fakeSupervisors, type FakeSupervisors, type Program } from '../doubles/fake-supervisors.ts'
-import { inProcessLink } from '../doubles/in-process-link.ts'
-import { memoryJournal, testIdentity } from '../doubles/memory-journal.ts'
-import { seededIds, seededRandom } from '../doubles/seeded-random.ts'
+import type { Program } from '../doubles/fake-supervisors.ts'
+import { addLinkedHost as addHost, linkedSpec as spec } from '../doubles/linked-host.ts'
 import { the } from '../doubles/the.ts'
-
-interface Host {
-  readonly engine: FakeEngine
-  readonly supervisors: FakeSupervisors
-  /** Starts the real agent loop, as a process of this host. */
-  startAgent(): Promise<void>
-  /** The agent process is gone; machine, sandboxes, supervisors and journal stay. */
-  killAgent(): Promise<void>
-}
-
-/** The fake engine counts a disk limit and cannot enforce it. */
-const spec = { pools: { default: { engines: { user: { limits: 'advisory' } } } } }
-
-const facts = { cpu: 8, memoryMiB: 16_384, diskMiB: 100_000 }
-
-/** A machine with the real agent's loop over fake engine, supervisors and probe. */
-async function addHost(fleet: Fleet, name: string, programOf: (words: readonly string[]) => Program): Promise<Host> {
-  const hostId: HostId = await fleet.enrol(name)
-  const { clock, timers } = fleet.time
-  const random = seededRandom(7)
-  const engine = fakeEngine({ clock, timers })
-  const supervisors = fakeSupervisors({ clock, timers }, (run) => programOf(run.launch.argv))
-  const machine = fakeHost()
-  machine.facts = { ...machine.facts, hostname: name, capacity: facts, free: facts }
-  const journal = memoryJournal(testIdentity({ hostId, name }))
-  const ports: AgentPorts = {
-    clock,
-    timers,
-    random,
-    journal,
-    supervisors,
-    ids: seededIds(random, clock),
-    link: inProcessLink(fleet, hostId),
-    engines: new Map([['user', engine]]),
-    probe: machine.probe,
-    processes: idleProcesses(),
-    mirrors: noMirrors,
-    releases: testRelease,
-    log: fleet.log,
-  }
-  let instances = 0
-  let loop: AgentLoop | null = null
-  return {
-    engine,
-    supervisors,
-    async startAgent() {
-      instances += 1
-      const keyring = keyringOf(journal, random)
-      const identity = await journal.identity()
-      if (identity !== null) keyring.hold(identity)
-      const starting = startAgentLoop(ports, {
-        agentVersion: '1.0.0',
-        bootId: machine.bootId,
-        instanceId: `${name}-${instances}`,
-        os: 'linux',
-        keyring,
-        blockedAddresses: [],
-        rebootCommand: null,
-        hostEnvironment: { PATH: '/bin' },
-        bootProbes: true,
-      })
-      await fleet.time.advance(10_000)
-      loop = await starting
-    },
-    async killAgent() {
-      const stopping = loop?.stop()
-      await fleet.time.advance(20_000)
-      await stopping
-      loop = null
-    },
-  }
-}
 
 /** The words that a command was started with tell what it does: `work 3000 7` runs three seconds and exits with 7. */
 function work(words: readonly string[]): Program {

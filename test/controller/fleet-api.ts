@@ -7,7 +7,6 @@ import { createDigests } from '../../src/drivers/secrets/digests.ts'
 import { createPasswordHasher } from '../../src/drivers/secrets/password-hasher.ts'
 import { createSecretBox } from '../../src/drivers/secrets/secret-box.ts'
 import { scopesOfRole, type Role } from '../../src/model/identity.ts'
-import { appendEvents } from '../../src/record/journal.ts'
 import { insertUser } from '../../src/record/people.ts'
 import { insertToken } from '../../src/record/tokens.ts'
 import { credentialHash, newCredential } from '../../src/serve/access/credential.ts'
@@ -73,7 +72,7 @@ export async function startFleetApi(options: FleetOptions = {}): Promise<FleetAp
   const fleet = await startFleet(options)
   const directory = await mkdtemp(join(tmpdir(), 'cidery-fleet-api-'))
   const random = createSystemRandom()
-  const { services, sync, streams, lead } = fleet.core
+  const { services, sync, streams } = fleet.core
   const ports: ServePorts = {
     store: fleet.store,
     clock: fleet.time.clock,
@@ -84,7 +83,7 @@ export async function startFleetApi(options: FleetOptions = {}): Promise<FleetAp
     digests: createDigests(),
     hasher: createPasswordHasher({ random, logCost: 10 }),
     box: createSecretBox({ keyFile: join(directory, 'secrets.key'), random }),
-    append: (tx, events) => appendEvents(tx, lead.epoch(), events),
+    append: fleet.core.append,
   }
   const server = await createServer({
     ports,

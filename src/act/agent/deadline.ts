@@ -3,38 +3,48 @@ import { formatDuration, type Milliseconds } from '../../model/instant.ts'
 import type { Random } from '../../ports/random.ts'
 import type { Clock, Timers } from '../../ports/time.ts'
 
+export interface Deadline {
+  readonly ms: Milliseconds
+  /** What is waited for, for the error: `the check`. */
+  readonly what: string
+  /** Rejects with its reason as soon as it is aborted. */
+  readonly signal?: AbortSignal
+}
+
 /** Waits for `work` at most `ms`, then throws UNAVAILABLE; the work itself goes on and its late failure is dropped. */
-export async function withDeadline<T>(
-  timers: Timers,
-  work: Promise<T>,
-  limit: { readonly ms: Milliseconds; readonly what: string },
-): Promise<T> {
+export async function withDeadline<T>(timers: Timers, work: Promise<T>, limit: Deadline): Promise<T> {
   const { promise, resolve, reject } = Promise.withResolvers<T>()
-  const timer = timers.after(limit.ms, () =>
-    reject(new CideryError('UNAVAILABLE', `${limit.what} took longer than ${formatDuration(limit.ms)}`)),
-  )
+  const { ms, what, signal } = limit
+  const timer = timers.after(ms, () => reject(new CideryError('UNAVAILABLE', `${what} took longer than ${formatDuration(ms)}`)))
+  const stopListening = signal === undefined ? null : onAbort(signal, reject)
   work.then(resolve, reject)
   try {
     return await promise
   } finally {
     timer.cancel()
+    stopListening?.()
   }
 }
 
-/** Rejects as soon as the signal is aborted, with its reason. */
-export async function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  const { promise, resolve, reject } = Promise.withResolvers<T>()
+function onAbort(signal: AbortSignal, reject: (reason: Error) => void): () => void {
   function abort(): void {
     reject(signal.reason as Error)
   }
   if (signal.aborted) abort()
   else signal.addEventListener('abort', abort, { once: true })
+  return () => signal.removeEventListener('abort', abort)
+}
+
+/** Rejects as soon as the signal is aborted, with its reason. */
+export async function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  const { promise, resolve, reject } = Promise.withResolvers<T>()
+  const stopListening = onAbort(signal, reject)
   // After an abort it is too late to matter.
   work.then(resolve, reject)
   try {
     return await promise
   } finally {
-    signal.removeEventListener('abort', abort)
+    stopListening()
   }
 }
 

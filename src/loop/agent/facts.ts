@@ -1,16 +1,19 @@
-import { orAborted, withDeadline } from '../../act/agent/deadline.ts'
+import { withDeadline } from '../../act/agent/deadline.ts'
 import { messageOf } from '../../act/agent/outcome.ts'
 import type { EngineFacts, HostFacts } from '../../model/host.ts'
-import { minute, second } from '../../model/instant.ts'
+import { minute, second, type Instant, type Milliseconds } from '../../model/instant.ts'
 import type { Readiness } from '../../model/readiness.ts'
 import { observeFacts } from '../../observe/agent/facts.ts'
 import { materialDifference, renewsCheck } from '../../observe/agent/material-difference.ts'
 import type { AgentPorts } from '../../ports/agent.ts'
+import { createWakeUp } from '../wake-up.ts'
 
 const every = 10 * second
-/** Facts that say nothing new are told again after this, before a controller asks: it does of those older than five minutes. */
-const tellAgainAfter = 4 * minute
+/** Facts that say nothing new are told again after this, before a controller asks: it does of those older than a quarter of an hour. */
+const tellAgainAfter = 12 * minute
 const limit = 30 * second
+/** A repeated check that found the same is told when this much of the known one's life will be over with the poll after. */
+const tellCheckAt = 0.7
 
 export interface FactsBoardOptions {
   readonly ports: AgentPorts
@@ -23,8 +26,17 @@ export interface FactsBoardOptions {
   readonly clockSkewMs: () => number | null
   /** How old a check may be that a controller counts on. */
   readonly checkMaxAgeMs: () => number
+  /** After how long at most the next poll goes out. */
+  readonly pollMs: () => number
   readonly onChange: () => void
+  /** The machine slept, or its wall clock was set: what is due by a clock may be due already, whatever timers are set. */
+  readonly onJump: () => void
   readonly stopping: AbortSignal
+}
+
+interface Moment {
+  readonly steady: Milliseconds
+  readonly wall: Instant
 }
 
 /** What this host looks like now, and whether the controller knows it. */
@@ -36,6 +48,8 @@ export interface FactsBoard {
   latest(): HostFacts | null
   /** Facts that differ enough from what the controller has. */
   news(): HostFacts | null
+  /** The same, or facts that are to be told again with the next poll: they are worth no message of their own. */
+  due(): HostFacts | null
   sent(facts: HostFacts): void
   /** The controller wants all of them. */
   ask(): void
@@ -46,10 +60,21 @@ export interface FactsBoard {
 
 export function factsBoard(options: FactsBoardOptions): FactsBoard {
   const { ports, stopping } = options
+  const pauses = createWakeUp(ports.timers)
+  stopping.addEventListener('abort', pauses.close, { once: true })
   let latest: HostFacts | null = null
   let known: HostFacts | null = null
   /** Found when there are other facts, or the controller has others: it is asked for far more often. */
-  let unknown: HostFacts | null = null
+  let isNews = false
+
+  function moment(): Moment {
+    return { steady: ports.clock.steady(), wall: ports.clock.now() }
+  }
+
+  function isJump(before: Moment, now: Moment): boolean {
+    const passed = now.steady - before.steady
+    return passed > 2 * every || Math.abs(now.wall - before.wall - passed) > second
+  }
 
   async function look(): Promise<void> {
     try {
@@ -62,9 +87,9 @@ export function factsBoard(options: FactsBoardOptions): FactsBoard {
         clockSkewMs: options.clockSkewMs(),
         before: latest,
       })
-      latest = await orAborted(withDeadline(ports.timers, looking, { ms: limit, what: 'looking at the host' }), stopping)
+      latest = await withDeadline(ports.timers, looking, { ms: limit, what: 'looking at the host', signal: stopping })
       compare()
-      if (unknown !== null) options.onChange()
+      if (isNews) options.onChange()
     } catch (error) {
       if (stopping.aborted) return
       ports.log.warn('the host could not be looked at', { error: messageOf(error) })
@@ -72,13 +97,14 @@ export function factsBoard(options: FactsBoardOptions): FactsBoard {
   }
 
   function compare(): void {
-    const isNews = latest !== null && (known === null || isDue(known, latest) || materialDifference(known, latest))
-    unknown = isNews ? latest : null
+    isNews = latest !== null && (known === null || materialDifference(known, latest))
   }
 
   function isDue(before: HostFacts, now: HostFacts): boolean {
     // A wall clock that was set back is no reason to be silent.
-    return Math.abs(now.at - before.at) > tellAgainAfter || renewsCheck(before, now, options.checkMaxAgeMs())
+    return (
+      Math.abs(now.at - before.at) > tellAgainAfter || renewsCheck(before, now, tellCheckAt * options.checkMaxAgeMs() - options.pollMs())
+    )
   }
 
   function learned(facts: HostFacts | null): void {
@@ -89,13 +115,18 @@ export function factsBoard(options: FactsBoardOptions): FactsBoard {
   return {
     look,
     async run() {
-      for (;;) {
-        await ports.timers.sleep(every, stopping)
+      for (let before = moment(); ;) {
+        await pauses.pause(every)
+        stopping.throwIfAborted()
+        const now = moment()
+        if (isJump(before, now)) options.onJump()
+        before = now
         await look()
       }
     },
     latest: () => latest,
-    news: () => unknown,
+    news: () => (isNews ? latest : null),
+    due: () => (isNews || (known !== null && latest !== null && isDue(known, latest)) ? latest : null),
     sent: learned,
     ask: () => learned(null),
     tell() {

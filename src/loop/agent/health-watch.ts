@@ -1,4 +1,4 @@
-import { orAborted, withDeadline } from '../../act/agent/deadline.ts'
+import { withDeadline } from '../../act/agent/deadline.ts'
 import { messageOf } from '../../act/agent/outcome.ts'
 import { second } from '../../model/instant.ts'
 import type { AgentHealth } from '../../observe/agent/health.ts'
@@ -29,7 +29,7 @@ export function healthWatch(options: HealthWatchOptions): HealthWatch {
 
   async function look({ timeoutMs }: VerdictPolicy): Promise<AgentHealth> {
     try {
-      return await orAborted(withDeadline(ports.timers, options.look(), { ms: timeoutMs, what: 'the look at the loop' }), stopping)
+      return await withDeadline(ports.timers, options.look(), { ms: timeoutMs, what: 'the look at the loop', signal: stopping })
     } catch (error) {
       return { ok: false, reasons: [`loop: ${messageOf(error)}`] }
     }

@@ -1,7 +1,7 @@
 import { withDeadline } from '../../act/agent/deadline.ts'
 import { runInside } from '../../act/agent/inside.ts'
 import { messageOf } from '../../act/agent/outcome.ts'
-import { minute, second, type Milliseconds } from '../../model/instant.ts'
+import { second, type Milliseconds } from '../../model/instant.ts'
 import type { EngineName } from '../../model/job.ts'
 import type { Proof, Readiness } from '../../model/readiness.ts'
 import type { AgentSettings } from '../../model/sync.ts'
@@ -28,7 +28,7 @@ export interface ReadinessOptions {
 export interface ReadinessBoard {
   /** Checks and proves at start, then whenever something is due. */
   run(): Promise<void>
-  /** Other things may be due now: another image, a job that ended, something left behind. */
+  /** Other things may be due now: another image, a job that ended, something left behind, a clock that jumped. */
   wake(): void
   /** A job's own boot is a proof as good as any. */
   booted(engine: EngineName, image: string | null, proof: Proof): void
@@ -48,8 +48,8 @@ const proofLimit = 20 * 60 * second
 const renewAt = 0.7
 /** A failed proof, or a missing one, is tried again after this long, growing with each failure. */
 const retryFirst = 30 * second
-/** Between two rounds, when nothing wakes: what is due is done so late at most, and after a sleep of the machine a timer may be off by all of it. */
-const pauses = { shortest: 5 * second, longest: minute } as const
+/** What is due is done so late at most; and what cannot be done yet although it is due is not tried more often. */
+const shortestPause = 5 * second
 
 interface Entry {
   readiness: Readiness
@@ -186,7 +186,7 @@ export function readinessBoard(options: ReadinessOptions): ReadinessBoard {
         await alone(pass).catch(() => {
           // Logged by `alone`; the next pass tries again.
         })
-        await wakeUp.wait(Math.min(pauses.longest, Math.max(pauses.shortest, dueIn())))
+        await wakeUp.wait(Math.max(shortestPause, dueIn()))
         stopping.throwIfAborted()
       }
     },

@@ -1,9 +1,10 @@
-import { orAborted, withDeadline } from '../../act/agent/deadline.ts'
+import { withDeadline } from '../../act/agent/deadline.ts'
 import { messageOf } from '../../act/agent/outcome.ts'
 import { CideryError } from '../../model/errors.ts'
 import { second } from '../../model/instant.ts'
 import { syncProtocol, type SyncRequest, type SyncResponse } from '../../model/sync.ts'
 import type { AgentPorts } from '../../ports/agent.ts'
+import { createWakeUp } from '../wake-up.ts'
 import { backoff, failureKind, type FailureKind } from './backoff.ts'
 
 export type Reports = Pick<SyncRequest, 'facts' | 'attempts' | 'operations' | 'sandboxes'>
@@ -59,7 +60,15 @@ export function syncLoop(options: SyncOptions): SyncLoop {
   let kind: FailureKind = 'passing'
   let problem: string | null = null
   let parked = new AbortController()
-  let wakeReporter: () => void = () => undefined
+  const reporter = createWakeUp(timers)
+  stopping.addEventListener(
+    'abort',
+    () => {
+      parked.abort(stopping.reason)
+      reporter.close()
+    },
+    { once: true },
+  )
 
   async function exchange(waitMs: number, reports: Reports, signal: AbortSignal): Promise<void> {
     const { agentVersion, bootId, instanceId } = options
@@ -77,7 +86,7 @@ export function syncLoop(options: SyncOptions): SyncLoop {
       ...reports,
     }
     const asking = link.sync(request, signal)
-    const answer = await orAborted(withDeadline(timers, asking, { ms: waitMs + answerLimit, what: "the controller's answer" }), signal)
+    const answer = await withDeadline(timers, asking, { ms: waitMs + answerLimit, what: "the controller's answer", signal })
     options.onSent(reports)
     await options.onAnswer(answer, { sentSteady, sentWall, answeredWall: clock.now(), parkedMs: waitMs, key })
   }
@@ -103,9 +112,9 @@ export function syncLoop(options: SyncOptions): SyncLoop {
   }
 
   async function pollOnce(): Promise<void> {
+    stopping.throwIfAborted()
     parked = new AbortController()
     const wasOnline = online
-    const signal = AbortSignal.any([parked.signal, stopping])
     // The first sync after a silence tells everything and is answered at once. Later polls are parked: they carry what was not
     // acknowledged, while news goes out beside them.
     const reports = options.reports(true)
@@ -113,7 +122,7 @@ export function syncLoop(options: SyncOptions): SyncLoop {
     await exchange(
       wasOnline ? options.pollMs() : 0,
       leftToReporter ? { ...reports, facts: null, attempts: [], operations: [] } : reports,
-      signal,
+      parked.signal,
     )
     succeeded()
   }
@@ -128,10 +137,12 @@ export function syncLoop(options: SyncOptions): SyncLoop {
     for (;;) {
       stopping.throwIfAborted()
       const began = clock.steady()
-      const seen = JSON.stringify(options.seen())
+      const before = options.seen()
       try {
         await pollOnce()
-        const brought = seen !== JSON.stringify(options.seen()) || clock.steady() - began > idlePause.first
+        const after = options.seen()
+        const moved = before.epoch !== after.epoch || before.generation !== after.generation
+        const brought = moved || clock.steady() - began > idlePause.first
         idle = brought ? 0 : idle + 1
         await slowDown(idle - 1)
       } catch (error) {
@@ -139,7 +150,7 @@ export function syncLoop(options: SyncOptions): SyncLoop {
         if (!parked.signal.aborted) failed(error)
         await timers.sleep(backoff(kind, failures, random.fraction()), stopping)
       }
-      wakeReporter()
+      if (options.hasNews()) reporter.wake()
     }
   }
 
@@ -147,7 +158,7 @@ export function syncLoop(options: SyncOptions): SyncLoop {
     for (;;) {
       stopping.throwIfAborted()
       if (!online || !options.hasNews()) {
-        await orAborted(new Promise<void>((resolve) => (wakeReporter = resolve)), stopping)
+        await reporter.wait(Number.POSITIVE_INFINITY)
         continue
       }
       await timers.sleep(coalesceMs, stopping)
@@ -164,7 +175,7 @@ export function syncLoop(options: SyncOptions): SyncLoop {
     async run() {
       await Promise.all([poll(), report()])
     },
-    wake: () => wakeReporter(),
+    wake: reporter.wake,
     state: () => ({ online, failures, kind, problem }),
   }
 }

@@ -7,7 +7,7 @@ import { createWakeUp } from '../wake-up.ts'
 export interface Turns {
   /** Turns until the agent stops. */
   run(): Promise<void>
-  /** Something changed: what is due next may be another thing now. */
+  /** Something changed, or a clock jumped: what is due next may be another thing now. */
   wake(): void
   /** Resolves when a turn went well: a loop that stands still never says so. */
   turned(): Promise<void>
@@ -24,24 +24,12 @@ export interface TurnsOptions {
 
 /** What is due is done so late at most; and what cannot be done yet although it is due is not tried more often. */
 const shortestPause = second
-/**
- * While something will be due: a timer stands still while the machine sleeps, and a limit by the wall clock moves when that is set, so that each may be
- * seen so much too late. It is a small part of the minute that a controller adds to a lease.
- */
-const longestPause = 10 * second
 
 export function turnsOf(options: TurnsOptions): Turns {
   const { ports, stopping } = options
   const wakeUp = createWakeUp(ports.timers)
   const waiting: (() => void)[] = []
   stopping.addEventListener('abort', wakeUp.close, { once: true })
-
-  async function wait(): Promise<void> {
-    const due = options.dueIn()
-    // Nothing will be due before something changes, and that wakes.
-    if (due === Number.POSITIVE_INFINITY) return wakeUp.wait(null)
-    await wakeUp.wait(Math.min(longestPause, Math.max(shortestPause, due)))
-  }
 
   /** Whether the turn went well. */
   async function turn(): Promise<boolean> {
@@ -59,7 +47,8 @@ export function turnsOf(options: TurnsOptions): Turns {
   return {
     async run() {
       for (let well = true; ;) {
-        await (well ? wait() : wakeUp.pause(shortestPause))
+        if (well) await wakeUp.wait(Math.max(shortestPause, options.dueIn()))
+        else await wakeUp.pause(shortestPause)
         stopping.throwIfAborted()
         well = await turn()
         if (well) for (const turned of waiting.splice(0)) turned()

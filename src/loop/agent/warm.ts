@@ -1,4 +1,4 @@
-import { orAborted, withDeadline } from '../../act/agent/deadline.ts'
+import { withDeadline } from '../../act/agent/deadline.ts'
 import { messageOf } from '../../act/agent/outcome.ts'
 import { minute, second } from '../../model/instant.ts'
 import type { AgentSettings } from '../../model/sync.ts'
@@ -45,10 +45,8 @@ export function warmKeeper(options: WarmKeeperOptions): WarmKeeper {
     empty.delete(engine)
     try {
       // An agent that stops does not wait for a boot: what is half made is removed by the next one.
-      await orAborted(
-        withDeadline(timers, engine.keepWarm(wanted, stopping), { ms: roundLimit, what: 'keeping sandboxes started' }),
-        stopping,
-      )
+      const round = engine.keepWarm(wanted, stopping)
+      await withDeadline(timers, round, { ms: roundLimit, what: 'keeping sandboxes started', signal: stopping })
       if (wanted.length === 0) empty.add(engine)
     } catch (error) {
       stopping.throwIfAborted()
@@ -60,7 +58,7 @@ export function warmKeeper(options: WarmKeeperOptions): WarmKeeper {
   return {
     async run() {
       while (engines.length > 0) {
-        await wakeUp.wait(empty.size === engines.length || !options.knows() ? null : tick)
+        await wakeUp.wait(empty.size === engines.length || !options.knows() ? Number.POSITIVE_INFINITY : tick)
         stopping.throwIfAborted()
         if (options.knows()) for (const engine of engines) await keep(engine)
       }

@@ -7,7 +7,6 @@ import type { SealedEvent } from '../../model/event.ts'
 import { hour, second, type Milliseconds } from '../../model/instant.ts'
 import type { Job } from '../../model/job.ts'
 import type { Spec } from '../../model/spec.ts'
-import type { SyncResponse } from '../../model/sync.ts'
 import type { Blobs } from '../../ports/blobs.ts'
 import type { Decider } from '../../ports/decider.ts'
 import type { Log } from '../../ports/log.ts'
@@ -17,10 +16,8 @@ import type { Store } from '../../ports/store.ts'
 import type { Clock, Timers } from '../../ports/time.ts'
 import { createRecorder, system, type Recorder } from '../../record/commit.ts'
 import { desireOfAllHosts } from '../../record/hosts.ts'
-import { appendEvents } from '../../record/journal.ts'
 import { readLead, requireEpoch } from '../../record/lead.ts'
 import { removeOld } from '../../record/retention.ts'
-import { cutJournal, readNewestCheckpoint, sealEvents } from '../../record/seal.ts'
 import { markEvery, renewBlobMark } from '../../record/shared-state.ts'
 import { readSpec, readSpecGeneration } from '../../record/specs.ts'
 import type { SyncHandler } from '../../serve/agent.ts'
@@ -29,6 +26,7 @@ import type { LogServices } from '../../serve/logs.ts'
 import { createStreamBroker, type StreamBroker } from '../../serve/streams.ts'
 import { createControllerLoop, type ControllerLoop, type PassReport } from '../controller.ts'
 import { startChore, type Chore } from './every.ts'
+import { createJournalKeeper, type JournalKeeper } from './journal.ts'
 import { createLastSeen, type LastSeen } from './last-seen.ts'
 import { createLead, type Lead } from './lead.ts'
 import { settingsFor } from './settings.ts'
@@ -69,6 +67,8 @@ export interface ControllerCore {
   readonly lead: Lead
   readonly lastSeen: LastSeen
   readonly specGeneration: () => number
+  /** Puts events into the journal, in a transaction that is none of the recorder's. */
+  readonly append: JournalKeeper['append']
   start(): Promise<void>
   /** Ends what is under way, writes what is held in memory, gives up the lead. */
   stop(): Promise<void>
@@ -76,7 +76,6 @@ export interface ControllerCore {
 
 const flushEvery: Milliseconds = 10 * second
 const shareEvery: Milliseconds = second
-const sealEvery: Milliseconds = second / 2
 const retentionEvery: Milliseconds = hour
 
 interface CurrentSpec {
@@ -86,12 +85,24 @@ interface CurrentSpec {
 
 export async function createControllerCore(ports: CorePorts, options: CoreOptions): Promise<ControllerCore> {
   const { store, clock, timers, log } = ports
-  const recorder = createRecorder({ store, clock, append: (db, events) => appendEvents(db, lead.epoch(), events) })
+  const journal = await createJournalKeeper({
+    store,
+    clock,
+    timers,
+    log,
+    signer: ports.signer,
+    alone: options.alone,
+    lead: () => lead,
+    ...(options.sealed === undefined ? {} : { sealed: options.sealed }),
+  })
+  const recorder = createRecorder({ store, clock, append: journal.append })
   const lastSeen = createLastSeen({ recorder, store, clock })
   const logs: LogHub = createLogHub(timers)
   const streams = createStreamBroker(timers)
   let current: CurrentSpec = await loadSpec()
-  let checkpoint: SyncResponse['checkpoint'] = await store.read(readNewestCheckpoint)
+  /** No spec is put into force without an event: after none there is no other one. */
+  let isSpecSure = false
+  journal.onAppended(() => (isSpecSure = false))
   let chores: readonly { stop(): Promise<void> }[] = []
 
   async function loadSpec(): Promise<CurrentSpec> {
@@ -100,7 +111,16 @@ export async function createControllerCore(ports: CorePorts, options: CoreOption
   }
 
   async function currentSpec(): Promise<CurrentSpec> {
-    if ((await store.read(readSpecGeneration)) !== current.generation) current = await loadSpec()
+    // Word of other controllers may get lost.
+    if (isSpecSure && options.alone) return current
+    // Before the look: what is committed meanwhile is looked at next time.
+    isSpecSure = true
+    try {
+      if ((await store.read(readSpecGeneration)) !== current.generation) current = await loadSpec()
+    } catch (error) {
+      isSpecSure = false
+      throw error
+    }
     return current
   }
 
@@ -122,11 +142,12 @@ export async function createControllerCore(ports: CorePorts, options: CoreOption
     timers,
     log,
     lastSeen,
+    alone: options.alone,
     // Nobody else can have taken the lead of a locked state directory.
     epoch: async (db) => (options.alone ? lead.epoch() : ((await readLead(db))?.epoch ?? lead.epoch())),
     spec: () => current.spec,
     settings: (host) => settingsFor(current.spec, host),
-    checkpoint: () => checkpoint,
+    checkpoint: journal.checkpoint,
     ...(options.synced === undefined ? {} : { synced: options.synced }),
   })
 
@@ -144,21 +165,6 @@ export async function createControllerCore(ports: CorePorts, options: CoreOption
     ...(options.passed === undefined ? {} : { passed: options.passed }),
     ...(options.atLeastEvery === undefined ? {} : { atLeastEvery: options.atLeastEvery }),
   })
-
-  async function seal(): Promise<void> {
-    if (!lead.leads()) {
-      checkpoint = await store.read(readNewestCheckpoint)
-      return
-    }
-    const epoch = lead.epoch()
-    for (let more = true; more;) {
-      if (!(await store.read(hasUnsealed))) return
-      const result = await store.write((tx) => sealEvents(tx, { epoch, now: clock.now(), signer: ports.signer }))
-      if (result.checkpoint !== null) checkpoint = { number: result.checkpoint.number, hash: result.checkpoint.hash }
-      if (result.events.length > 0) options.sealed?.(result.events)
-      more = result.more
-    }
-  }
 
   async function keepWithinRetention(): Promise<void> {
     if (!lead.leads()) return
@@ -178,12 +184,7 @@ export async function createControllerCore(ports: CorePorts, options: CoreOption
       },
       limits,
     )
-    let events = 0
-    for (let cut = 1; cut > 0; events += cut) {
-      cut = await store.write((tx) =>
-        cutJournal(tx, { epoch, now: clock.now(), signer: ports.signer, before: now - limits.journalRetention }),
-      )
-    }
+    const events = await journal.cut(epoch, now - limits.journalRetention)
     log.info('old records were removed', { ...removed, events })
   }
 
@@ -199,8 +200,7 @@ export async function createControllerCore(ports: CorePorts, options: CoreOption
     { name: 'marking the blob store', every: markEvery, run: markBlobs },
   ]
   const plannedChores: readonly Chore[] = [
-    { name: 'writing when hosts were last seen', every: flushEvery, run: lastSeen.flush },
-    { name: 'sealing the journal', every: sealEvery, run: seal },
+    { name: 'writing when hosts were last seen', every: flushEvery, run: lastSeen.flushDue },
     ...(options.alone ? [] : sharedChores),
     { name: 'removing old records', every: retentionEvery, run: keepWithinRetention },
   ]
@@ -236,11 +236,13 @@ export async function createControllerCore(ports: CorePorts, options: CoreOption
     lead,
     lastSeen,
     specGeneration: () => current.generation,
+    append: journal.append,
     async start() {
       await lead.hold()
       // At once: another controller may start any moment, and looks for it.
       if (!options.alone) await markBlobs()
       loop.start()
+      journal.start()
       chores = plannedChores.map((chore) => startChore(chore, { timers, log }))
     },
     async stop() {
@@ -248,11 +250,12 @@ export async function createControllerCore(ports: CorePorts, options: CoreOption
       streams.close()
       await loop.stop()
       await Promise.all(chores.map((chore) => chore.stop()))
+      await journal.stop()
       lastSeen.close()
       recorder.close()
       await lastSeen.flush()
       try {
-        await seal()
+        await journal.seal()
         await lead.release()
       } catch (error) {
         // Another controller leads already: it seals what this one appended.
@@ -260,19 +263,6 @@ export async function createControllerCore(ports: CorePorts, options: CoreOption
       }
     },
   }
-}
-
-async function hasUnsealed(db: Parameters<Parameters<Store['read']>[0]>[0]): Promise<boolean> {
-  return (
-    (await db
-      .selectFrom('events')
-      .select('seq')
-      .where('number', 'is', null)
-      .orderBy('epoch')
-      .orderBy('seq')
-      .limit(1)
-      .executeTakeFirst()) !== undefined
-  )
 }
 
 function classOfJob(job: Job): string {

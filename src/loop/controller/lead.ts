@@ -73,7 +73,8 @@ export function createLead(options: LeadOptions): Lead {
   return {
     async hold() {
       if (!leads) return take()
-      if (clock.steady() - renewedAt < ttl / 3) return epoch
+      // Nobody can take it from the one who is alone on the state, however old its lease is.
+      if (options.alone || clock.steady() - renewedAt < ttl / 3) return epoch
       try {
         await renew()
       } catch (error) {

@@ -8,18 +8,18 @@ import type { Log } from '../../ports/log.ts'
 import type { Reader } from '../../ports/store.ts'
 import type { Clock, Timers } from '../../ports/time.ts'
 import type { Recorder } from '../../record/commit.ts'
-import { readDesired } from '../../record/desired.ts'
-import { keyIsDue } from '../../record/host-keys.ts'
+import type { DesiredRows } from '../../record/desired.ts'
 import { recordReport, type StoredReport } from '../../record/host-sync.ts'
-import { findHostRow } from '../../record/hosts.ts'
-import { awaitsProof, liveOperationsOfHosts } from '../../record/operations.ts'
-import { hostOf } from '../../record/rows.ts'
 import type { SyncCaller, SyncHandler } from '../../serve/agent.ts'
+import { createKnownHosts, retired, type KnownHost } from './known-hosts.ts'
 import type { LastSeen } from './last-seen.ts'
 import { createParking, type Left } from './parking.ts'
 
-/** Facts older than this are asked for again, so that what placement counts on is never much older than a poll or two. */
-const factsMaxAge = 5 * minute
+/**
+ * Facts older than this are asked for again. What placement counts on does not wait for it: an agent tells at once what differs by more than noise, and
+ * all of it in less than this time; so this is for one that kept it to itself.
+ */
+const factsMaxAge = 15 * minute
 const askAgain = 5 * second
 
 /** Protocols that are answered: this one and the one before. */
@@ -31,6 +31,8 @@ export interface SyncHandlerOptions {
   readonly timers: Timers
   readonly log: Log
   readonly lastSeen: LastSeen
+  /** No other controller writes to this store. */
+  readonly alone: boolean
   /** Epoch of the lead, read with the rest: agents refuse a lower one than they obeyed. */
   readonly epoch: (db: Reader) => Promise<number>
   readonly spec: () => Spec
@@ -54,8 +56,9 @@ interface Session {
 }
 
 interface View {
-  readonly host: Host
-  readonly response: SyncResponse
+  readonly known: KnownHost
+  /** Null: what the agent obeyed last still holds. */
+  readonly desired: DesiredRows | null
 }
 
 /**
@@ -65,6 +68,7 @@ interface View {
 export function createSyncHandler(options: SyncHandlerOptions): SyncHandler {
   const { recorder, clock, log } = options
   const parking = createParking(options.timers)
+  const hosts = createKnownHosts(options)
   const sessions = new Map<string, Session>()
   const maxParked = options.maxParked ?? 20_000
   const stopListening = recorder.onTouched(({ desiredOf, everything }) => (everything ? parking.callAll() : parking.call(desiredOf)))
@@ -101,20 +105,31 @@ export function createSyncHandler(options: SyncHandlerOptions): SyncHandler {
   }
 
   async function answer(caller: SyncCaller, request: SyncRequest, session: Session): Promise<SyncResponse> {
+    const { hostId } = caller
     const startedAt = clock.steady()
-    const stored = await store(caller, request, session)
-    options.lastSeen.note(caller.hostId, clock.now())
-    if (stored !== null) keepUnwanted(session, request, stored.unwanted)
-    const acknowledged = stored?.acknowledged ?? { attempts: [], operations: [] }
+    let ticket = parking.ticket(hostId)
+    // With news the host is read where the news is stored; reading it before as well would cost as much as the write.
+    let view = bringsNews(request) ? null : await look(hostId, request)
+    let acknowledged: SyncResponse['acknowledged'] = { attempts: [], operations: [] }
+    if (view === null || !isAsReported(view.known, request)) {
+      const stored = await store(caller, request, session)
+      keepUnwanted(session, request, stored.unwanted)
+      acknowledged = stored.acknowledged
+      ticket = parking.ticket(hostId)
+      view = await look(hostId, request)
+    }
+    options.lastSeen.note(hostId, clock.now())
     for (;;) {
-      const ticket = parking.ticket(caller.hostId)
-      const view = await look(caller.hostId, { request, acknowledged })
+      const response = respond(request, view, acknowledged)
       const waitMs = Math.min(request.waitMs, options.spec().limits.syncPoll) - (clock.steady() - startedAt)
-      const isNews = view.response.desired !== null || hasNews(acknowledged) || asksForFacts(session, view.response)
-      if (isNews || waitMs <= 0 || closed || caller.signal.aborted) return view.response
+      const isNews = view.desired !== null || hasNews(acknowledged) || asksForFacts(session, response)
+      if (isNews || waitMs <= 0 || closed || caller.signal.aborted) return response
       const left = await park(caller, { ms: waitMs, ticket })
-      options.lastSeen.note(caller.hostId, clock.now())
-      if (left === 'displaced') return view.response
+      options.lastSeen.note(hostId, clock.now())
+      // Nothing of the host changed that anybody told of: what was seen before the wait still holds, and the next poll looks again.
+      if (left !== 'called') return respond(request, view, acknowledged)
+      ticket = parking.ticket(hostId)
+      view = await look(hostId, request)
     }
   }
 
@@ -135,10 +150,7 @@ export function createSyncHandler(options: SyncHandlerOptions): SyncHandler {
     return left
   }
 
-  /** Stores what is new; null when nothing is. */
-  async function store(caller: SyncCaller, request: SyncRequest, session: Session): Promise<StoredReport | null> {
-    // With news the host is read where the news is stored; reading it before as well would cost as much as the write.
-    if (!bringsNews(request) && (await isAsReported(caller.hostId, request.bootId))) return null
+  async function store(caller: SyncCaller, request: SyncRequest, session: Session): Promise<StoredReport> {
     const stored = await recordReport(
       recorder,
       { actor: `host:${caller.hostName}`, origin: caller.origin },
@@ -157,55 +169,49 @@ export function createSyncHandler(options: SyncHandlerOptions): SyncHandler {
     return stored
   }
 
-  async function isAsReported(hostId: string, bootId: string): Promise<boolean> {
-    const row = await recorder.read((db) => findHostRow(db, hostId))
-    if (row === undefined || row.state === 'retired') throw retired()
-    return row.state === 'up' && row.boot_id === bootId
+  function isAsReported({ host }: KnownHost, { bootId }: SyncRequest): boolean {
+    return host.state === 'up' && host.bootId === bootId
   }
 
-  /** What the host should look like, read in one snapshot with the generation that it goes by. */
-  async function look(
-    hostId: string,
-    about: { readonly request: SyncRequest; readonly acknowledged: SyncResponse['acknowledged'] },
-  ): Promise<View> {
-    const { request, acknowledged } = about
-    return recorder.read(async (db) => {
-      const row = await findHostRow(db, hostId)
-      if (row === undefined || row.state === 'retired') throw retired()
-      const host = hostOf(row)
-      const epoch = await options.epoch(db)
-      const moved = request.seen.epoch !== epoch || request.seen.generation < host.desiredGeneration
-      const rows = moved ? await readDesired(db, host, clock.now()) : null
-      const wantsProof = (await liveOperationsOfHosts(db, [hostId])).some(
-        (operation) => awaitsProof(operation) && factsTakenAt(host) <= (operation.completedAt ?? 0),
-      )
-      const stale = clock.now() - factsTakenAt(host) > factsMaxAge
-      return {
-        host,
-        response: {
-          protocol: Math.min(request.protocol, syncProtocol),
-          hostId: host.id,
-          hostName: host.name,
-          epoch,
-          generation: host.desiredGeneration,
-          controllerTime: clock.now(),
-          desired: rows === null ? null : { ...rows, settings: options.settings(host) },
-          acknowledged,
-          wantFacts: wantsProof || stale,
-          rotateKey: keyIsDue(row, clock.now(), options.spec().limits.hostKeyMaxAge),
-          checkpoint: options.checkpoint(),
-        },
-      }
-    })
+  /** What the host should look like, when that moved, of one snapshot with the generation that it goes by. */
+  function look(hostId: string, { seen }: SyncRequest): Promise<View> {
+    const moved = ({ host, epoch }: KnownHost): boolean => seen.epoch !== epoch || seen.generation < host.desiredGeneration
+    return hosts.look({ hostId, moved, suspect: keyIsDue }, clock.now())
+  }
+
+  function keyIsDue({ keySince }: KnownHost): boolean {
+    return clock.now() - keySince >= options.spec().limits.hostKeyMaxAge
+  }
+
+  function respond(request: SyncRequest, { known, desired }: View, acknowledged: SyncResponse['acknowledged']): SyncResponse {
+    const { host, epoch, doneAt } = known
+    const factsAt = factsTakenAt(host)
+    return {
+      protocol: Math.min(request.protocol, syncProtocol),
+      hostId: host.id,
+      hostName: host.name,
+      epoch,
+      generation: host.desiredGeneration,
+      controllerTime: clock.now(),
+      desired: desired === null ? null : { ...desired, settings: options.settings(host) },
+      acknowledged,
+      wantFacts: factsAt <= doneAt || clock.now() - factsAt > factsMaxAge,
+      rotateKey: keyIsDue(known),
+      checkpoint: options.checkpoint(),
+    }
   }
 
   return {
     handle,
-    wakeAll: () => parking.callAll(),
+    wakeAll() {
+      hosts.forgetAll()
+      parking.callAll()
+    },
     parkedHosts: () => parking.hosts(),
     close() {
       closed = true
       stopListening()
+      hosts.close()
       parking.callAll()
     },
   }
@@ -234,10 +240,4 @@ function requireServed(request: SyncRequest): void {
       details: { served: servedProtocols },
     },
   )
-}
-
-function retired(): CideryError {
-  return new CideryError('UNAUTHENTICATED', 'this host is not in the fleet any more', {
-    hint: 'cidery host add, on the controller, gives a new line for it',
-  })
 }

@@ -1,4 +1,5 @@
 import type { EngineFacts, HostFacts } from '../../model/host.ts'
+import type { EngineName } from '../../model/job.ts'
 import type { Readiness } from '../../model/readiness.ts'
 import type { AgentPorts } from '../../ports/agent.ts'
 import type { Engine, EngineSandbox, RebootableEngine } from '../../ports/engine.ts'
@@ -22,68 +23,70 @@ export async function observeFacts(
   ports: Pick<AgentPorts, 'probe' | 'engines' | 'clock' | 'releases'>,
   known: KnownToAgent,
 ): Promise<HostFacts> {
-  const engines = [...ports.engines.values()]
-  const [host, engineFacts, sandboxes, ills] = await Promise.all([
-    ports.probe.facts(),
-    Promise.all(engines.map((engine) => observeEngine(engine, known.residue.get(engine.name) ?? []))),
-    Promise.all(engines.map((engine) => observeSandboxes(engine, known.before))),
-    Promise.all(engines.map((engine) => observeIll(engine, known.before))),
-  ])
+  const looking = [...ports.engines.values()].map((engine) => observeEngine(engine, known))
+  const [host, engines] = await Promise.all([ports.probe.facts(), Promise.all(looking)])
   return {
     ...host,
     at: ports.clock.now(),
     agentVersion: known.agentVersion,
     agentRelease: ports.releases.describe(),
-    engines: engineFacts,
+    engines: engines.map(({ facts }) => facts),
     images: [...known.images],
     readiness: [...known.readiness],
-    sandboxes: sandboxes.flat(),
+    sandboxes: engines.flatMap(({ sandboxes }) => sandboxes),
     clockSkewMs: known.clockSkewMs,
-    needsReboot: ills.flat(),
+    needsReboot: engines.flatMap(({ ills }) => ills),
     mayReboot: known.mayReboot,
   }
 }
 
-async function observeEngine(engine: Engine, residue: readonly string[]): Promise<EngineFacts> {
-  const facts = await probeEngine(engine)
-  if (residue.length === 0) return facts
-  return { ...facts, ok: false, problems: [...facts.problems, ...residue] }
+interface EngineSight {
+  readonly facts: EngineFacts
+  readonly sandboxes: HostFacts['sandboxes']
+  readonly ills: NonNullable<HostFacts['needsReboot']>
 }
 
-async function probeEngine(engine: Engine): Promise<EngineFacts> {
-  try {
-    return await engine.probe()
-  } catch (error) {
-    const capabilities = { snapshot: false, suspend: false, nested: false, vnc: false, networks: [], limits: [], images: false }
-    return {
-      name: engine.name,
-      ok: false,
-      problems: [(error as Error).message],
-      isolation: 'directory',
-      slots: 0,
-      version: '',
-      capabilities,
-    }
+type Settled<T> = PromiseSettledResult<T>
+
+async function observeEngine(engine: Engine | RebootableEngine, { before, residue }: KnownToAgent): Promise<EngineSight> {
+  const looks = [asked(() => engine.probe()), asked(() => engine.list()), asked(() => illOf(engine))] as const
+  const [probed, listed, ill] = await Promise.allSettled(looks)
+  const { name } = engine
+  return {
+    facts: withResidue(factsOf(name, probed), residue.get(name) ?? []),
+    sandboxes: sandboxesOf(name, listed, before),
+    ills: illsOf(name, ill, before),
   }
 }
 
-async function observeSandboxes(engine: Engine, before: HostFacts | null): Promise<HostFacts['sandboxes']> {
-  try {
-    const sandboxes: readonly EngineSandbox[] = await engine.list()
-    return sandboxes.map(({ id, state }) => ({ id, engine: engine.name, state }))
-  } catch {
-    // Its probe says the same fault, with the reason. Nobody may conclude from it that the sandboxes are gone.
-    return before?.sandboxes.filter((sandbox) => sandbox.engine === engine.name) ?? []
-  }
+/** Also what is thrown at once is a failure of this one look. */
+async function asked<T>(look: () => Promise<T>): Promise<T> {
+  return look()
 }
 
-async function observeIll(engine: Engine | RebootableEngine, before: HostFacts | null): Promise<NonNullable<HostFacts['needsReboot']>> {
-  if (!('needsReboot' in engine)) return []
-  try {
-    const reason = await engine.needsReboot()
-    return reason === null ? [] : [{ engine: engine.name, reason: reason.slice(0, 500) }]
-  } catch {
-    // An engine that cannot look now is as well or ill as it was: nobody may conclude from it that it is cured.
-    return before?.needsReboot?.filter((ill) => ill.engine === engine.name) ?? []
-  }
+async function illOf(engine: Engine | RebootableEngine): Promise<string | null> {
+  return 'needsReboot' in engine ? engine.needsReboot() : null
+}
+
+function factsOf(name: EngineName, probed: Settled<EngineFacts>): EngineFacts {
+  if (probed.status === 'fulfilled') return probed.value
+  const capabilities = { snapshot: false, suspend: false, nested: false, vnc: false, networks: [], limits: [], images: false }
+  const { message } = probed.reason as Error
+  return { name, ok: false, problems: [message], isolation: 'directory', slots: 0, version: '', capabilities }
+}
+
+function withResidue(facts: EngineFacts, residue: readonly string[]): EngineFacts {
+  return residue.length === 0 ? facts : { ...facts, ok: false, problems: [...facts.problems, ...residue] }
+}
+
+function sandboxesOf(engine: EngineName, listed: Settled<readonly EngineSandbox[]>, before: HostFacts | null): HostFacts['sandboxes'] {
+  if (listed.status === 'fulfilled') return listed.value.map(({ id, state }) => ({ id, engine, state }))
+  // Its probe says the same fault, with the reason. Nobody may conclude from it that the sandboxes are gone.
+  return before?.sandboxes.filter((sandbox) => sandbox.engine === engine) ?? []
+}
+
+function illsOf(engine: EngineName, ill: Settled<string | null>, before: HostFacts | null): EngineSight['ills'] {
+  if (ill.status === 'fulfilled') return ill.value === null ? [] : [{ engine, reason: ill.value.slice(0, 500) }]
+  // An engine that cannot look now is as well or ill as it was: nobody may conclude from it that it is cured.
+  return before?.needsReboot?.filter((known) => known.engine === engine) ?? []
 }

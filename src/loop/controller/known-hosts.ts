@@ -1,0 +1,94 @@
+import { CideryError } from '../../model/errors.ts'
+import type { Host } from '../../model/host.ts'
+import type { Instant } from '../../model/instant.ts'
+import type { Reader } from '../../ports/store.ts'
+import type { Recorder } from '../../record/commit.ts'
+import { readDesired, type DesiredRows } from '../../record/desired.ts'
+import { keySince } from '../../record/host-keys.ts'
+import { findHostRow } from '../../record/hosts.ts'
+import { awaitsProof, liveOperationsOfHosts } from '../../record/operations.ts'
+import { hostOf } from '../../record/rows.ts'
+
+/** What an answer to a host goes by, all of one snapshot. */
+export interface KnownHost {
+  readonly host: Host
+  readonly epoch: number
+  /** When its key came to be; `-Infinity` when somebody wants another one. */
+  readonly keySince: Instant
+  /** The latest end of an operation that counts as a success only with facts that are newer; `-Infinity`: none waits. */
+  readonly doneAt: Instant
+}
+
+export interface HostQuestion {
+  readonly hostId: string
+  /** Whether the agent has to be told what the host should look like. */
+  readonly moved: (known: KnownHost) => boolean
+  /** Whether what is remembered will not do. */
+  readonly suspect: (known: KnownHost) => boolean
+}
+
+export interface KnownHosts {
+  /** UNAUTHENTICATED for a host that is not in the fleet. */
+  look(question: HostQuestion, now: Instant): Promise<{ readonly known: KnownHost; readonly desired: DesiredRows | null }>
+  /** Another epoch began: nothing that is remembered holds. */
+  forgetAll(): void
+  close(): void
+}
+
+export interface KnownHostsOptions {
+  readonly recorder: Recorder
+  /**
+   * No other controller writes to this store. Then what was read of a host holds until this process touches it, and a poll that only waits costs no
+   * look into the store. Word of other controllers may be late or get lost: beside them each look reads.
+   */
+  readonly alone: boolean
+  /** Epoch of the lead, read with the rest: agents refuse a lower one than they obeyed. */
+  readonly epoch: (db: Reader) => Promise<number>
+}
+
+export function createKnownHosts(options: KnownHostsOptions): KnownHosts {
+  const { recorder } = options
+  const remembered = new Map<string, KnownHost>()
+  /** Goes up with everything that may make a read under way an old one. */
+  let touches = 0
+  const close = recorder.onTouched(({ rows, everything }) => {
+    touches += 1
+    for (const id of rows.get('host') ?? []) remembered.delete(id)
+    // Which host an operation is of, a notice does not say; there are few of them.
+    if (everything || rows.has('operation')) remembered.clear()
+  })
+
+  async function read(db: Reader, hostId: string): Promise<KnownHost> {
+    const row = await findHostRow(db, hostId)
+    if (row === undefined || row.state === 'retired') throw retired()
+    const epoch = await options.epoch(db)
+    const operations = await liveOperationsOfHosts(db, [hostId])
+    const doneAt = Math.max(...operations.filter(awaitsProof).map(({ completedAt }) => completedAt ?? 0))
+    return { host: hostOf(row), epoch, keySince: keySince(row), doneAt }
+  }
+
+  return {
+    async look({ hostId, moved, suspect }, now) {
+      const kept = remembered.get(hostId)
+      if (kept !== undefined && !moved(kept) && !suspect(kept)) return { known: kept, desired: null }
+      const before = touches
+      const found = await recorder.read(async (db) => {
+        const known = await read(db, hostId)
+        return { known, desired: moved(known) ? await readDesired(db, known.host, now) : null }
+      })
+      if (options.alone && touches === before) remembered.set(hostId, found.known)
+      return found
+    },
+    forgetAll() {
+      touches += 1
+      remembered.clear()
+    },
+    close,
+  }
+}
+
+export function retired(): CideryError {
+  return new CideryError('UNAUTHENTICATED', 'this host is not in the fleet any more', {
+    hint: 'cidery host add, on the controller, gives a new line for it',
+  })
+}
