@@ -1,8 +1,10 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { createSqliteStore } from '../../src/drivers/stores/sqlite/sqlite-store.ts'
+import { createNumbers } from '../../src/loop/controller/numbers.ts'
 import { hour, minute } from '../../src/model/instant.ts'
 import type { MigratableStore } from '../../src/ports/store.ts'
 import { system } from '../../src/record/commit.ts'
+import { createMetrics, type FleetNumbers } from '../../src/serve/metrics.ts'
 import { startFleet, type Fleet } from '../doubles/controller-fleet.ts'
 import { addLinkedHost, linkedSpec, type LinkedHost } from '../doubles/linked-host.ts'
 import { virtualTime, type VirtualTime } from '../doubles/virtual-time.ts'
@@ -76,6 +78,28 @@ describe('a fleet with nothing to do', () => {
     const { id } = await fleet.submit()
     await fleet.until(async () => (await fleet.job(id)).state !== 'queued', 1000)
     expect((await fleet.ended(id)).outcome).toEqual({ kind: 'exited', code: 0 })
+  })
+
+  it('is counted for the metrics without being read again, until something changes', async () => {
+    const counted: FleetNumbers[] = []
+    const metrics = { ...createMetrics('1.2.3'), fleet: (numbers: FleetNumbers) => void counted.push(numbers) }
+    const numbers = createNumbers({ recorder: () => fleet.core.recorder, spec: fleet.core.services.spec, clock: time.clock, metrics })
+    const countOnce = async (): Promise<FleetNumbers | undefined> => {
+      await time.advance(5000)
+      const carried = { done: 0, stale: 0, failed: 0 }
+      numbers.passed({ at: time.clock.now(), ms: 1, leads: true, plan: fleet.core.loop.plan(), carried })
+      await time.settle()
+      return counted.at(-1)
+    }
+    const pools = [{ pool: 'default', state: 'up', count: names.length }]
+    expect(await countOnce()).toMatchObject({ hosts: pools, queues: [] })
+    count = { reads: 0, writes: 0 }
+    for (let turn = 0; turn < 5; turn += 1) expect(await countOnce()).toMatchObject({ hosts: pools, queues: [] })
+    // Facts that are told meanwhile touch their host, and are read three times: for its poll, for the world, and to be counted.
+    expect(count.reads).toBeLessThanOrEqual(3 * count.writes + 1)
+    expect(counted).toHaveLength(6)
+    await fleet.submit({ labels: { room: 'none' } })
+    expect(await countOnce()).toMatchObject({ queues: [{ queue: 'default', queued: 1 }] })
   })
 
   it('seals what is appended within a second, by whichever way it came', async () => {

@@ -71,6 +71,10 @@ export interface Fleet {
 
 const signer: Signer = { publicKey: 'test', sign: (text) => `signed ${text.length}`, verify: () => true }
 
+function asJson<T>(value: T): T {
+  return JSON.parse(JSON.stringify(value)) as T
+}
+
 /** A wall clock tells whole milliseconds, however finely timers are set. */
 function inWholeMilliseconds(time: VirtualTime): VirtualTime {
   return { ...time, clock: { now: () => Math.floor(time.clock.now()), steady: time.clock.steady } }
@@ -109,11 +113,8 @@ export async function startFleet(options: FleetOptions = {}): Promise<Fleet> {
     return {
       // What travels is JSON: nothing is shared with the controller.
       sync: async (request, signal) =>
-        structuredClone(
-          await reached().sync.handle(
-            { hostId, hostName: names.get(hostId) ?? hostId, origin: '127.0.0.1', signal },
-            JSON.parse(JSON.stringify(request)) as typeof request,
-          ),
+        asJson(
+          await reached().sync.handle({ hostId, hostName: names.get(hostId) ?? hostId, origin: '127.0.0.1', signal }, asJson(request)),
         ),
       async appendLog(attemptId, offset, bytes) {
         reached()

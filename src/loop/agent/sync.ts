@@ -113,7 +113,7 @@ export function syncLoop(options: SyncOptions): SyncLoop {
 
   async function pollOnce(): Promise<void> {
     stopping.throwIfAborted()
-    parked = new AbortController()
+    if (parked.signal.aborted) parked = new AbortController()
     const wasOnline = online
     // The first sync after a silence tells everything and is answered at once. Later polls are parked: they carry what was not
     // acknowledged, while news goes out beside them.

@@ -22,6 +22,14 @@ interface NumberData {
   readonly pool: string
 }
 
+/** The fleet as it was read, before the changes that came since. */
+interface Counted {
+  readonly at: number
+  readonly spec: Spec
+  readonly hosts: FleetNumbers['hosts']
+  readonly queues: Awaited<ReturnType<typeof countByQueue>>
+}
+
 const unknownData: NumberData = { queue: '', outcome: { kind: '' }, durationMs: 0, waitedMs: 0, pool: '' }
 
 export interface NumbersOptions {
@@ -36,26 +44,48 @@ export function createNumbers(options: NumbersOptions): { passed(pass: PassRepor
   const { metrics, clock } = options
   let countedAt = Number.NEGATIVE_INFINITY
   let counting = false
+  /** Goes up with each change of what is counted: a fleet in which nothing happens is not read again. */
+  let changes = 0
+  let counted: Counted | null = null
+  let isListening = false
 
-  async function count(plan: Plan): Promise<void> {
-    const { hosts, counts } = await options.recorder().read(async (db) => ({ hosts: await allHosts(db), counts: await countByQueue(db) }))
-    const now = clock.now()
+  function listen(): void {
+    if (isListening) return
+    isListening = true
+    options.recorder().onTouched(({ rows, everything }) => {
+      if (everything || rows.has('job') || rows.has('host')) changes += 1
+    })
+  }
+
+  async function read(): Promise<Counted> {
+    listen()
+    const spec = options.spec()
+    if (counted?.spec === spec && counted.at === changes) return counted
+    const at = changes
+    const { hosts, queues } = await options.recorder().read(async (db) => ({ hosts: await allHosts(db), queues: await countByQueue(db) }))
     const byPool = new Map<string, FleetNumbers['hosts'][number]>()
     for (const host of hosts) {
-      const pool = poolNameOf(options.spec(), host)
+      const pool = poolNameOf(spec, host)
       const key = `${pool}/${host.state}`
       byPool.set(key, { pool, state: host.state, count: (byPool.get(key)?.count ?? 0) + 1 })
     }
+    return { at, spec, queues, hosts: [...byPool.values()] }
+  }
+
+  async function count(plan: Plan): Promise<void> {
+    counted = await read()
+    const { hosts, queues } = counted
+    const now = clock.now()
     const byCode = new Map<string, number>()
     for (const { code, jobCount } of plan.waiting) byCode.set(code, (byCode.get(code) ?? 0) + jobCount)
     metrics.fleet({
-      queues: counts.map(({ queue, queued, running, oldestQueuedAt }) => ({
+      queues: queues.map(({ queue, queued, running, oldestQueuedAt }) => ({
         queue,
         queued,
         running,
         oldestWaitS: oldestQueuedAt === null ? 0 : Math.max(0, now - oldestQueuedAt) / second,
       })),
-      hosts: [...byPool.values()],
+      hosts,
       waiting: [...byCode].map(([code, jobs]) => ({ code, jobs })),
     })
   }
