@@ -24,6 +24,8 @@ const repeatAfter = 5 * second
 const contactEvery = minute
 /** An attempt that ended and that no controller ever acknowledged is forgotten after this long. */
 const forgetAfter = day
+/** An attempt that could not be carried on is taken up again after this long. */
+const carryOnAfter = 10 * second
 
 /** The attempts of this host: taken from what the controller wants and from the journal, carried out, reported until acknowledged. */
 export interface AttemptBoard {
@@ -52,7 +54,7 @@ export interface AttemptBoard {
 }
 
 export function attemptBoard(around: AttemptSurroundings): AttemptBoard {
-  const { clock, journal, supervisors, log } = around.ports
+  const { clock, timers, journal, supervisors, log } = around.ports
   const held = new Map<string, Held>()
   const running = new Set<Promise<void>>()
   /** Ids that were forgotten after their end was acknowledged; a late, doubled answer must not start them again. Bounded. */
@@ -127,10 +129,23 @@ export function attemptBoard(around: AttemptSurroundings): AttemptBoard {
     if (forgotten.size > 1000) for (const oldest of forgotten) if (forgotten.size > 1000) forgotten.delete(oldest)
   }
 
+  /** To its end, whatever is in the way for a while: a journal on a full disk stops an attempt, and nobody else goes on with it. */
+  async function carryOut({ attempt }: Held): Promise<void> {
+    for (;;) {
+      try {
+        return await carryOutAttempt(attempt)
+      } catch (error) {
+        around.stopping.throwIfAborted()
+        log.error('an attempt could not be carried on; it is tried again', { attempt: attempt.record().id, error: messageOf(error) })
+        await timers.sleep(carryOnAfter, around.stopping)
+      }
+    }
+  }
+
   function start(entry: Held): void {
     const { id } = entry.attempt.record()
     startLog(entry)
-    follow(carryOutAttempt(entry.attempt), 'carried out', id)
+    follow(carryOut(entry), 'carried out', id)
   }
 
   async function takeOn(desired: DesiredAttempt, contact: Contact): Promise<void> {
