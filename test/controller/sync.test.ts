@@ -296,6 +296,26 @@ describe('sync', () => {
     expect((await fleet.attempts(id))[0]?.receiptAt).toBe(last)
   })
 
+  it('finds with the next poll what another controller changed, though its word got lost', async () => {
+    fleet = await startFleet({ others: true })
+    const host = await joined('mini-1')
+    const settled = await host.sync({ seen: seenOf(host.answer) })
+    const poll = host.sync({ seen: seenOf(settled), waitMs: 25_000 })
+    await fleet.time.advance(1000)
+    await fleet.store.write((tx) =>
+      tx
+        .updateTable('hosts')
+        .set((eb) => ({ desired_generation: eb('desired_generation', '+', 1) }))
+        .where('id', '=', host.hostId)
+        .execute(),
+    )
+    await fleet.time.advance(24_000)
+    expect((await poll).generation).toBe(settled.generation)
+    const next = await host.sync({ seen: seenOf(settled), waitMs: 25_000 })
+    expect(next.generation).toBe(settled.generation + 1)
+    expect(next.desired).not.toBeNull()
+  })
+
   it('says what changed of the host itself only to that host, with a generation that goes up', async () => {
     fleet = await startFleet()
     const host = await joined('mini-1')

@@ -1,6 +1,8 @@
 import { CideryError } from '../../model/errors.ts'
 import type { Host } from '../../model/host.ts'
+import type { HostId } from '../../model/id.ts'
 import type { Instant } from '../../model/instant.ts'
+import { factsTakenAt } from '../../observe/host-report.ts'
 import type { Reader } from '../../ports/store.ts'
 import type { Recorder } from '../../record/commit.ts'
 import { readDesired, type DesiredRows } from '../../record/desired.ts'
@@ -9,14 +11,26 @@ import { findHostRow } from '../../record/hosts.ts'
 import { awaitsProof, liveOperationsOfHosts } from '../../record/operations.ts'
 import { hostOf } from '../../record/rows.ts'
 
-/** What an answer to a host goes by, all of one snapshot. */
+/** What an answer to a host goes by, all of one snapshot. Little, since it is kept of each host. */
 export interface KnownHost {
-  readonly host: Host
+  readonly hostId: HostId
+  readonly name: string
+  readonly isUp: boolean
+  readonly bootId: string | null
+  readonly generation: number
   readonly epoch: number
+  /** When its facts were taken; 0 when it has none. */
+  readonly factsAt: Instant
   /** When its key came to be; `-Infinity` when somebody wants another one. */
   readonly keySince: Instant
   /** The latest end of an operation that counts as a success only with facts that are newer; `-Infinity`: none waits. */
   readonly doneAt: Instant
+}
+
+/** What a host should look like, and the host that it is for. */
+export interface WantedOfHost {
+  readonly host: Host
+  readonly rows: DesiredRows
 }
 
 export interface HostQuestion {
@@ -29,7 +43,7 @@ export interface HostQuestion {
 
 export interface KnownHosts {
   /** UNAUTHENTICATED for a host that is not in the fleet. */
-  look(question: HostQuestion, now: Instant): Promise<{ readonly known: KnownHost; readonly desired: DesiredRows | null }>
+  look(question: HostQuestion, now: Instant): Promise<{ readonly known: KnownHost; readonly wanted: WantedOfHost | null }>
   /** Another epoch began: nothing that is remembered holds. */
   forgetAll(): void
   close(): void
@@ -58,24 +72,36 @@ export function createKnownHosts(options: KnownHostsOptions): KnownHosts {
     if (everything || rows.has('operation')) remembered.clear()
   })
 
-  async function read(db: Reader, hostId: string): Promise<KnownHost> {
+  async function read(db: Reader, { hostId, moved }: HostQuestion, now: Instant) {
     const row = await findHostRow(db, hostId)
     if (row === undefined || row.state === 'retired') throw retired()
+    const host = hostOf(row)
     const epoch = await options.epoch(db)
     const operations = await liveOperationsOfHosts(db, [hostId])
     const doneAt = Math.max(...operations.filter(awaitsProof).map(({ completedAt }) => completedAt ?? 0))
-    return { host: hostOf(row), epoch, keySince: keySince(row), doneAt }
+    const { name, state, bootId, desiredGeneration: generation } = host
+    const factsAt = factsTakenAt(host)
+    const known: KnownHost = {
+      hostId: host.id,
+      name,
+      isUp: state === 'up',
+      bootId,
+      generation,
+      epoch,
+      factsAt,
+      keySince: keySince(row),
+      doneAt,
+    }
+    return { known, wanted: moved(known) ? { host, rows: await readDesired(db, host, now) } : null }
   }
 
   return {
-    async look({ hostId, moved, suspect }, now) {
+    async look(question, now) {
+      const { hostId, moved, suspect } = question
       const kept = remembered.get(hostId)
-      if (kept !== undefined && !moved(kept) && !suspect(kept)) return { known: kept, desired: null }
+      if (kept !== undefined && !moved(kept) && !suspect(kept)) return { known: kept, wanted: null }
       const before = touches
-      const found = await recorder.read(async (db) => {
-        const known = await read(db, hostId)
-        return { known, desired: moved(known) ? await readDesired(db, known.host, now) : null }
-      })
+      const found = await recorder.read((db) => read(db, question, now))
       if (options.alone && touches === before) remembered.set(hostId, found.known)
       return found
     },

@@ -3,15 +3,14 @@ import type { Host } from '../../model/host.ts'
 import { minute, second, type Milliseconds } from '../../model/instant.ts'
 import type { Spec } from '../../model/spec.ts'
 import { syncProtocol, type AgentSettings, type SyncRequest, type SyncResponse } from '../../model/sync.ts'
-import { bringsNews, factsTakenAt, isOtherInstance } from '../../observe/host-report.ts'
+import { bringsNews, isOtherInstance } from '../../observe/host-report.ts'
 import type { Log } from '../../ports/log.ts'
 import type { Reader } from '../../ports/store.ts'
 import type { Clock, Timers } from '../../ports/time.ts'
 import type { Recorder } from '../../record/commit.ts'
-import type { DesiredRows } from '../../record/desired.ts'
 import { recordReport, type StoredReport } from '../../record/host-sync.ts'
 import type { SyncCaller, SyncHandler } from '../../serve/agent.ts'
-import { createKnownHosts, retired, type KnownHost } from './known-hosts.ts'
+import { createKnownHosts, retired, type KnownHost, type WantedOfHost } from './known-hosts.ts'
 import type { LastSeen } from './last-seen.ts'
 import { createParking, type Left } from './parking.ts'
 
@@ -58,7 +57,7 @@ interface Session {
 interface View {
   readonly known: KnownHost
   /** Null: what the agent obeyed last still holds. */
-  readonly desired: DesiredRows | null
+  readonly wanted: WantedOfHost | null
 }
 
 /**
@@ -122,7 +121,7 @@ export function createSyncHandler(options: SyncHandlerOptions): SyncHandler {
     for (;;) {
       const response = respond(request, view, acknowledged)
       const waitMs = Math.min(request.waitMs, options.spec().limits.syncPoll) - (clock.steady() - startedAt)
-      const isNews = view.desired !== null || hasNews(acknowledged) || asksForFacts(session, response)
+      const isNews = view.wanted !== null || hasNews(acknowledged) || asksForFacts(session, response)
       if (isNews || waitMs <= 0 || closed || caller.signal.aborted) return response
       const left = await park(caller, { ms: waitMs, ticket })
       options.lastSeen.note(hostId, clock.now())
@@ -169,13 +168,13 @@ export function createSyncHandler(options: SyncHandlerOptions): SyncHandler {
     return stored
   }
 
-  function isAsReported({ host }: KnownHost, { bootId }: SyncRequest): boolean {
-    return host.state === 'up' && host.bootId === bootId
+  function isAsReported(known: KnownHost, { bootId }: SyncRequest): boolean {
+    return known.isUp && known.bootId === bootId
   }
 
   /** What the host should look like, when that moved, of one snapshot with the generation that it goes by. */
   function look(hostId: string, { seen }: SyncRequest): Promise<View> {
-    const moved = ({ host, epoch }: KnownHost): boolean => seen.epoch !== epoch || seen.generation < host.desiredGeneration
+    const moved = ({ epoch, generation }: KnownHost): boolean => seen.epoch !== epoch || seen.generation < generation
     return hosts.look({ hostId, moved, suspect: keyIsDue }, clock.now())
   }
 
@@ -183,17 +182,16 @@ export function createSyncHandler(options: SyncHandlerOptions): SyncHandler {
     return clock.now() - keySince >= options.spec().limits.hostKeyMaxAge
   }
 
-  function respond(request: SyncRequest, { known, desired }: View, acknowledged: SyncResponse['acknowledged']): SyncResponse {
-    const { host, epoch, doneAt } = known
-    const factsAt = factsTakenAt(host)
+  function respond(request: SyncRequest, { known, wanted }: View, acknowledged: SyncResponse['acknowledged']): SyncResponse {
+    const { hostId, name, epoch, generation, factsAt, doneAt } = known
     return {
       protocol: Math.min(request.protocol, syncProtocol),
-      hostId: host.id,
-      hostName: host.name,
+      hostId,
+      hostName: name,
       epoch,
-      generation: host.desiredGeneration,
+      generation,
       controllerTime: clock.now(),
-      desired: desired === null ? null : { ...desired, settings: options.settings(host) },
+      desired: wanted === null ? null : { ...wanted.rows, settings: options.settings(wanted.host) },
       acknowledged,
       wantFacts: factsAt <= doneAt || clock.now() - factsAt > factsMaxAge,
       rotateKey: keyIsDue(known),
