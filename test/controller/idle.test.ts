@@ -57,9 +57,9 @@ describe('a fleet with nothing to do', () => {
     await time.advance(hour)
     const { reads, writes } = count
     expect((await fleet.events()).length).toBe(events)
-    const told = 9 * names.length
+    const told = 7 * names.length
     expect(writes).toBeGreaterThanOrEqual(60)
-    expect(writes).toBeLessThanOrEqual(60 + told)
+    expect(writes).toBeLessThanOrEqual(61 + told)
     // What was written is read again; neither a poll nor a pass reads for itself.
     expect(reads).toBeLessThanOrEqual(2 * told + 65)
     // It passes all the same: that it does is what says that it lives.

@@ -13,7 +13,7 @@ const every = 10 * second
 const tellAgainAfter = 12 * minute
 const limit = 30 * second
 /** A repeated check that found the same is told when this much of the known one's life will be over with the poll after. */
-const tellCheckAt = 0.7
+const tellCheckAt = 0.8
 
 export interface FactsBoardOptions {
   readonly ports: AgentPorts
