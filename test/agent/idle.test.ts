@@ -61,6 +61,21 @@ describe('an agent with nothing to do', () => {
 })
 
 describe('what a controller counts on', () => {
+  it('is not told twice because a parked poll that carried older facts is answered later', async () => {
+    const agent = virtualAgent()
+    await agent.start()
+    const carries = (): boolean => (agent.controller.syncs.at(-1)?.request.facts ?? null) !== null
+    await agent.time.advance(minute)
+    await agent.time.until(() => carries() && (agent.controller.syncs.at(-1)?.waitMs ?? 0) > 0, 20 * minute)
+    agent.host.facts = { ...agent.host.facts, diskUsed: 0.9 }
+    await agent.time.advance(15_000)
+    const before = agent.controller.syncs.length
+    expect(agent.controller.syncs.at(-1)?.request.facts?.diskUsed).toBe(0.9)
+    await agent.time.advance(2 * minute)
+    expect(agent.controller.syncs.slice(before).filter(({ request }) => request.facts !== null)).toEqual([])
+    await agent.kill()
+  })
+
   it('is told again long before a check is too old, however short a life checks have', async () => {
     const agent = virtualAgent()
     agent.controller.settings({ readiness: { checkIntervalMs: minute, checkMaxAgeMs: 3 * minute, bootProofMaxAgeMs: hour } })

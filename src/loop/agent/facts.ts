@@ -64,6 +64,9 @@ export function factsBoard(options: FactsBoardOptions): FactsBoard {
   stopping.addEventListener('abort', pauses.close, { once: true })
   let latest: HostFacts | null = null
   let known: HostFacts | null = null
+  /** Which look they are of; what a wall clock says of their order changes when it is set. */
+  const order = new WeakMap<HostFacts, number>()
+  let looks = 0
   /** Found when there are other facts, or the controller has others: it is asked for far more often. */
   let isNews = false
 
@@ -88,6 +91,7 @@ export function factsBoard(options: FactsBoardOptions): FactsBoard {
         before: latest,
       })
       latest = await withDeadline(ports.timers, looking, { ms: limit, what: 'looking at the host', signal: stopping })
+      order.set(latest, (looks += 1))
       compare()
       if (isNews) options.onChange()
     } catch (error) {
@@ -127,7 +131,10 @@ export function factsBoard(options: FactsBoardOptions): FactsBoard {
     latest: () => latest,
     news: () => (isNews ? latest : null),
     due: () => (isNews || (known !== null && latest !== null && isDue(known, latest)) ? latest : null),
-    sent: learned,
+    sent(facts) {
+      // A parked poll is answered after what went out beside it: that was newer.
+      if (known === null || (order.get(facts) ?? 0) >= (order.get(known) ?? 0)) learned(facts)
+    },
     ask: () => learned(null),
     tell() {
       void look().then(() => {
