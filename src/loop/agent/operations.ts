@@ -6,6 +6,7 @@ import { messageOf } from '../../act/agent/outcome.ts'
 import { second, type Milliseconds } from '../../model/instant.ts'
 import type { OperationState } from '../../model/operation.ts'
 import type { DesiredOperation, OperationReport, SyncResponse } from '../../model/sync.ts'
+import { createWakeUp } from '../wake-up.ts'
 
 interface Held {
   record: OperationRecord
@@ -50,7 +51,9 @@ export function operationBoard(around: OperationBoardOptions): OperationBoard {
   const { journal, clock, timers, log, supervisors } = ports
   const held = new Map<string, Held>()
   const running = new Set<Promise<void>>()
+  const acknowledged = createWakeUp(timers)
   let writing: Promise<void> = Promise.resolve()
+  stopping.addEventListener('abort', acknowledged.close, { once: true })
 
   async function save(entry: Held, record: OperationRecord): Promise<void> {
     // What is still under way in an agent that stopped must not write over the record of the next one.
@@ -86,8 +89,10 @@ export function operationBoard(around: OperationBoardOptions): OperationBoard {
   }
 
   async function heard(entry: Held): Promise<void> {
-    for (const until = clock.steady() + hearWithin; entry.record.unheard.length > 0 && clock.steady() < until;) {
-      await timers.sleep(50, stopping)
+    const until = clock.steady() + hearWithin
+    for (let left = hearWithin; entry.record.unheard.length > 0 && left >= 1; left = until - clock.steady()) {
+      await acknowledged.wait(left)
+      stopping.throwIfAborted()
     }
   }
 
@@ -203,8 +208,8 @@ export function operationBoard(around: OperationBoardOptions): OperationBoard {
       for (const entry of held.values()) await forget(entry)
     },
 
-    async acknowledge(acknowledged) {
-      for (const { id, revision } of acknowledged) {
+    async acknowledge(heardOf) {
+      for (const { id, revision } of heardOf) {
         const entry = held.get(id)
         if (entry === undefined) continue
         const unheard = entry.record.unheard.filter((report) => report.revision > revision)
@@ -212,6 +217,7 @@ export function operationBoard(around: OperationBoardOptions): OperationBoard {
         if (isOver(entry.record) && unheard.length === 0) around.onEnded()
         await forget(entry)
       }
+      if (heardOf.length > 0) acknowledged.wake()
     },
 
     reports(all) {
