@@ -44,6 +44,7 @@ export function simulatedAgent(around: AgentSurroundings): SimulatedAgent {
     starts += 1
     const life = newLife()
     process = life
+    tell({ kind: 'told', who: machine.name, what: 'its agent starts' })
     void life.died.then(() => ended(life))
     run(life).catch((error: unknown) => {
       if (!life.alive) return
@@ -55,7 +56,7 @@ export function simulatedAgent(around: AgentSurroundings): SimulatedAgent {
   function ended(life: Life): void {
     if (process !== life) return
     process = null
-    tell({ kind: 'told', who: machine.name, what: 'the agent ended' })
+    tell({ kind: 'told', who: machine.name, what: 'its agent ends' })
     time.timers.after(restartAfter, start)
     restartAfter = usualRestart
   }

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { Event } from '../model/event.ts'
-import type { Milliseconds } from '../model/instant.ts'
+import { hour, minute, second, type Milliseconds } from '../model/instant.ts'
+import { endWords, eventWords, type Words } from './event-words.ts'
 import type { Happening } from './happening.ts'
 
 /** The journal of a run, in lines for people: each says when, who, and what. */
@@ -16,32 +17,62 @@ export interface Chronicle {
 }
 
 const ids = /\b(?:job|att|host|op|sbx|ctl)_[0-9a-hjkmnp-tv-z]{26}\b/g
-/** Nothing that happens to the fleet: too many, and they say nothing to a reader. */
-const silent: ReadonlySet<Happening['kind']> = new Set(['heard', 'checked', 'obeyed', 'sandboxMade', 'proved'])
+/** What ids stand for that nobody named. */
+const nouns: Readonly<Record<string, string>> = { att: 'attempt', op: 'operation', sbx: 'sandbox', ctl: 'controller' }
+/** What operations are called, for what they do to a host. */
+const operationNouns: Readonly<Record<string, string>> = {
+  exec: 'a command on',
+  restartAgent: 'a restart of the agent of',
+  upgradeAgent: 'an upgrade of the agent of',
+  reboot: 'a restart of',
+  probe: 'a probe of',
+  clean: 'a clean-up of',
+}
 
 /** `keep`: how many of the last lines are kept for reading; the hash covers all. */
 export function createChronicle(keep: number): Chronicle {
   const names = new Map<string, string>()
   const counts = new Map<string, number>()
   const digest = createHash('sha256')
+  let leader = 'controller'
   let lines: string[] = []
+
+  function numbered(noun: string): number {
+    const number = (counts.get(noun) ?? 0) + 1
+    counts.set(noun, number)
+    return number
+  }
 
   function nameOf(id: string): string {
     const known = names.get(id)
     if (known !== undefined) return known
-    const kind = id.slice(0, id.indexOf('_'))
-    const number = (counts.get(kind) ?? 0) + 1
-    counts.set(kind, number)
-    const name = `${kind}-${number}`
+    // What has no name in the scenario is counted, in the order in which it comes up.
+    const at = id.indexOf('_')
+    if (at < 0) return id
+    const kind = id.slice(0, at)
+    const noun = nouns[kind] ?? kind
+    const name = `${noun}-${numbered(noun)}`
     names.set(id, name)
     return name
   }
 
   function note(at: Milliseconds, who: string, what: string): void {
-    const line = `${clock(at)}  ${who.padEnd(14)} ${what}`.replaceAll(ids, nameOf)
+    const line = `${clock(at)}  ${who.padEnd(13)} ${what}`.replaceAll(ids, nameOf)
     digest.update(line)
     lines.push(line)
     if (lines.length > 2 * keep) lines = lines.slice(-keep)
+  }
+
+  /** Attempts and operations are called by what they are for, from the event on that makes them. */
+  function learn(event: Event): void {
+    const { kind, data, subject } = event
+    if (kind === 'controller.led') leader = nameOf(String(data['holder']))
+    if (kind === 'job.assigned')
+      names.set(String(data['attemptId']), `attempt ${String(data['number'])} of ${nameOf(subject.slice('job/'.length))}`)
+    if (kind !== 'operation.requested') return
+    const noun = `${operationNouns[String(data['kind'])] ?? String(data['kind'])} ${String(data['host'])}`
+    const number = numbered(noun)
+    names.set(subject.slice('operation/'.length), number === 1 ? noun : `${noun} (no. ${number})`)
   }
 
   return {
@@ -51,77 +82,57 @@ export function createChronicle(keep: number): Chronicle {
     lines: () => lines.slice(-keep),
     hash: () => digest.copy().digest('hex'),
     write(at, happening) {
-      if (silent.has(happening.kind)) return
-      if (happening.kind === 'committed')
-        for (const event of happening.events)
-          note(at, event.actor.startsWith('host:') ? event.actor.slice(5) : event.actor, eventText(event))
-      else note(at, ...textOf(happening))
+      if (happening.kind === 'committed') {
+        for (const event of happening.events) {
+          learn(event)
+          note(at, ...eventWords(event, { leader, nameOf }))
+        }
+        return
+      }
+      const words = wordsOf(happening)
+      if (words !== null) note(at, ...words)
     },
   }
 }
 
-/** `d1 03:25:11.120` */
-function clock(at: Milliseconds): string {
+/** Since the start: `03:25:11.120`; the hours go on after a day. */
+export function clock(at: Milliseconds): string {
   const ms = Math.floor(at)
   const two = (value: number): string => String(value).padStart(2, '0')
-  const day = Math.floor(ms / 86_400_000)
-  return `d${day} ${two(Math.floor(ms / 3_600_000) % 24)}:${two(Math.floor(ms / 60_000) % 60)}:${two(Math.floor(ms / 1000) % 60)}.${String(ms % 1000).padStart(3, '0')}`
+  const time = `${two(Math.floor(ms / hour))}:${two(Math.floor(ms / minute) % 60)}:${two(Math.floor(ms / second) % 60)}`
+  return `${time}.${String(ms % second).padStart(3, '0')}`
 }
 
-/** Facts that a reader needs; the rest of an event is in the rows. */
-const told = ['number', 'host', 'reason', 'state', 'outcome', 'why', 'waitedMs', 'epoch', 'generation', 'kind'] as const
-
-function eventText(event: Event): string {
-  const subject = event.subject.replace(/^(?:job|host|operation|sandbox)\//, '')
-  const facts = told.flatMap((name) => (event.data[name] === undefined ? [] : [`${name} ${valueText(event.data[name])}`]))
-  return `${event.kind} ${subject}${facts.length === 0 ? '' : ` (${facts.join(', ')})`}${event.result === 'ok' ? '' : ` ${event.result}`}`
+/** The sandbox of an attempt has its id; others are made for a look at whether a machine boots, or to be lent. */
+function sandboxWords(id: string): string {
+  return id.startsWith('att_') ? `the sandbox of ${id}` : `${id}, for no job`
 }
 
-function valueText(value: unknown): string {
-  if (typeof value !== 'object' || value === null) return String(value)
-  return Object.values(value)
-    .map((part) => (typeof part === 'object' ? JSON.stringify(part) : String(part)))
-    .join(' ')
+type Told = Exclude<Happening, { kind: 'committed' }>
+type Telling = { readonly [K in Told['kind']]: ((happening: Extract<Told, { kind: K }>) => Words) | null }
+
+/** What really happened, in plain sentences; null: it happens all the time, and says nothing to a reader. */
+const tellings: Telling = {
+  accepted: ({ key }) => ['client', `is told that ${key} is accepted`],
+  answered: ({ what }) => ['operator', `is told that it is done: ${what}`],
+  runStarted: ({ host, attempt }) => [host, `runs the command of ${attempt}`],
+  commandStarted: ({ host, operation }) => [host, `runs ${operation}`],
+  runEnded: ({ host, attempt, how }) => [host, `the command of ${attempt} ends: ${endWords(how)}`],
+  sandboxStarted: ({ host, sandbox, engine, running }) => [host, `boots ${sandboxWords(sandbox)} (${engine}, ${running} running)`],
+  sandboxGone: ({ host, sandbox }) => [host, `has removed ${sandboxWords(sandbox)}`],
+  rebootAsked: ({ host }) => [host, 'is told to restart by its agent'],
+  machineDown: ({ host }) => [host, 'goes down'],
+  machineUp: ({ host }) => [host, 'is up again'],
+  planFault: ({ problem }) => ['controller', `made an unsound plan: ${problem}`],
+  told: ({ who, what }) => [who, what],
+  heard: null,
+  checked: null,
+  obeyed: null,
+  sandboxMade: null,
+  proved: null,
 }
 
-type Written = Exclude<Happening, { kind: 'committed' | 'heard' | 'checked' | 'obeyed' | 'sandboxMade' | 'proved' }>
-
-function textOf(happening: Happening): [string, string] {
-  const written = happening as Written
-  switch (written.kind) {
-    case 'accepted':
-      return ['client', `${written.key} is accepted`]
-    case 'answered':
-      return ['operator', `${written.what} was answered`]
-    case 'runStarted':
-      return [written.host, `the command of ${written.job} started`]
-    case 'runEnded':
-      return [written.host, `the command of ${written.attempt} ended: ${endText(written.how)}`]
-    case 'sandboxStarted':
-      return [written.host, `${written.engine} starts ${written.sandbox}; ${written.running} run`]
-    case 'sandboxGone':
-      return [written.host, `${written.sandbox} is gone`]
-    case 'rebootAsked':
-      return [written.host, 'is told to restart']
-    case 'machineDown':
-      return [written.host, 'went down']
-    case 'machineUp':
-      return [written.host, 'is up again']
-    case 'planFault':
-      return ['controller', `a plan was unsound: ${written.problem}`]
-    case 'told':
-      return [written.who, written.what]
-  }
-}
-
-function endText({
-  cause,
-  code,
-  signal,
-}: {
-  readonly cause: string
-  readonly code: number | null
-  readonly signal: number | null
-}): string {
-  return `${cause}, ${code === null ? `signal ${signal ?? 0}` : `code ${code}`}`
+function wordsOf(happening: Told): Words | null {
+  const telling = tellings[happening.kind] as ((happening: Told) => Words) | null
+  return telling === null ? null : telling(happening)
 }

@@ -45,6 +45,8 @@ export interface ControllerSurroundings {
   readonly log: Log
   readonly alone: boolean
   readonly tell: Tell
+  /** Told that an id stands for this controller. */
+  readonly named: (id: string, name: string) => void
   readonly parseSpec: (source: string) => Spec
   readonly newDecider: (rules: Rules) => Decider
   readonly newClock: (clock: Clock) => Clock
@@ -81,8 +83,8 @@ export function simulatedController(around: ControllerSurroundings): SimulatedCo
     starts += 1
     const life = newLife()
     process = life
-    tell({ kind: 'told', who: name, what: 'started' })
-    void life.died.then(() => ended(life, 'died'))
+    tell({ kind: 'told', who: name, what: 'starts' })
+    void life.died.then(() => ended(life))
     run(life).catch((error: unknown) => {
       if (!life.alive) return
       log.warn('a controller could not start', { error })
@@ -90,11 +92,11 @@ export function simulatedController(around: ControllerSurroundings): SimulatedCo
     })
   }
 
-  function ended(life: Life, how: string): void {
+  function ended(life: Life): void {
     if (process !== life) return
     process = null
     serving = null
-    tell({ kind: 'told', who: name, what: how })
+    tell({ kind: 'told', who: name, what: 'dies' })
     time.timers.after(restartAfter, start)
     restartAfter = usualRestart
   }
@@ -106,6 +108,8 @@ export function simulatedController(around: ControllerSurroundings): SimulatedCo
     const ids = seededIds(random, clock)
     const rules = decisionRules((fault) => tell({ kind: 'planFault', problem: fault.problem }))
     const decider = around.newDecider(around.alterRules?.(rules) ?? rules)
+    const holder = ids.next('ctl')
+    around.named(holder, name)
     const core = await createControllerCore(
       {
         store: around.store.connect(life),
@@ -118,7 +122,7 @@ export function simulatedController(around: ControllerSurroundings): SimulatedCo
         signer: simulatedSigner,
         parseSpec: around.parseSpec,
       },
-      { holder: ids.next('ctl'), alone: around.alone },
+      { holder, alone: around.alone },
     )
     await core.start()
     if (life.alive) serving = { core, life }

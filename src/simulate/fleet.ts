@@ -86,6 +86,7 @@ export async function buildFleet(scenario: Scenario, options: FleetOptions): Pro
       blobs,
       log,
       tell,
+      named: options.named,
       alone: scenario.controllers === 1,
       // What people apply is a spec that was read already; its text is only a name here.
       parseSpec: (source) => specs.get(source) ?? readSpecFile(source, 'a stored spec'),

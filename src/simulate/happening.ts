@@ -10,6 +10,8 @@ export type Happening =
   /** A commit; `look` sees the rows as they are now. */
   | { readonly kind: 'committed'; readonly look: Look; readonly events: readonly Event[] }
   | { readonly kind: 'runStarted'; readonly host: string; readonly attempt: string; readonly sandbox: string; readonly job: string }
+  /** A command of an operation runs on the machine itself. */
+  | { readonly kind: 'commandStarted'; readonly host: string; readonly operation: string }
   | { readonly kind: 'runEnded'; readonly host: string; readonly attempt: string; readonly how: RunEnd }
   | {
       readonly kind: 'sandboxMade'

@@ -90,7 +90,7 @@ export function simulatedPeople(around: PeopleSurroundings): People {
 
   /** A change that somebody makes, and what the audit must say of it. */
   function change(what: string, event: Event['kind'], work: (tx: RecordTx, core: ControllerCore) => Promise<unknown>): void {
-    const actor = `user:${event}-${(asked += 1)}`
+    const actor = `user:operator-${(asked += 1)}`
     void insist((core) => core.services.recorder.write({ actor, origin: '127.0.0.1' }, (tx) => work(tx, core)))
       .then((done) => {
         if (done !== null) tell({ kind: 'answered', actor, what, event })

@@ -2,9 +2,8 @@ import { z } from 'zod'
 import { Name } from '../model/id.ts'
 import { EngineName } from '../model/job.ts'
 import { Labels, Shape } from '../model/shape.ts'
+import { Duration, Moment } from './duration.ts'
 import { Fault } from './faults/registry.ts'
-
-const milliseconds = z.number().nonnegative()
 
 export const ScenarioEngine = z.strictObject({
   name: EngineName,
@@ -12,7 +11,7 @@ export const ScenarioEngine = z.strictObject({
   /** Images that lie on the host; none for an engine without images. */
   images: z.array(Name).default([]),
   /** Shortest and longest boot, ms. */
-  bootMs: z.tuple([milliseconds, milliseconds]),
+  bootMs: z.tuple([Moment, Moment]),
 })
 
 export const ScenarioHost = z.strictObject({
@@ -27,7 +26,7 @@ export type ScenarioHost = z.infer<typeof ScenarioHost>
 
 export const ScenarioJob = z.strictObject({
   /** Milliseconds after the start at which it is submitted. */
-  at: milliseconds,
+  at: Moment,
   /** Names it in the journal; the same in every replay. */
   key: z.string().min(1).max(200),
   queue: Name.default('default'),
@@ -37,7 +36,7 @@ export const ScenarioJob = z.strictObject({
   shape: Shape.partial().default({}),
   priority: z.int().min(-100).max(100).default(0),
   /** How long its command runs when nothing hinders it, ms. */
-  runsMs: milliseconds,
+  runsMs: Moment,
   code: z.int().min(0).max(255).default(0),
   timeoutS: z.int().positive().optional(),
   logBytes: z.int().nonnegative().max(100_000).default(64),
@@ -48,19 +47,41 @@ export const ScenarioJob = z.strictObject({
 })
 export type ScenarioJob = z.infer<typeof ScenarioJob>
 
+/** `{ name: mini, count: 3, … }` stands for mini-1, mini-2 and mini-3. */
+const ScenarioHosts = z
+  .array(ScenarioHost.extend({ count: z.int().positive().max(1000).optional() }))
+  .transform((entries) =>
+    entries.flatMap(({ count, ...host }) =>
+      count === undefined ? [host] : numbered(count).map((n) => ({ ...host, name: `${host.name}-${n}` })),
+    ),
+  )
+
+/** `{ key: job, count: 3, every: 10s, … }` stands for job-1, job-2 and job-3, each ten seconds after the one before. */
+const ScenarioJobs = z
+  .array(ScenarioJob.extend({ count: z.int().positive().max(10_000).optional(), every: Moment.default(0) }))
+  .transform((entries) =>
+    entries.flatMap(({ count, every, ...job }) =>
+      count === undefined ? [job] : numbered(count).map((n) => ({ ...job, key: `${job.key}-${n}`, at: job.at + (n - 1) * every })),
+    ),
+  )
+
+function numbered(count: number): readonly number[] {
+  return Array.from({ length: count }, (_, index) => index + 1)
+}
+
 /** All that goes into a run. The same scenario gives the same journal, byte for byte. */
 export const Scenario = z.strictObject({
   name: z.string().default(''),
   seed: z.int().nonnegative(),
   /** How long faults and jobs go on, ms of virtual time. */
-  durationMs: z.number().positive(),
+  durationMs: Duration,
   /** How long the fleet gets afterwards to end every job and to be ready again; 0: it is not looked at. */
-  calmMs: z.number().nonnegative(),
+  calmMs: Moment,
   controllers: z.int().min(1).max(3).default(1),
   /** `cidery.yaml`, as text. */
   spec: z.string(),
-  hosts: z.array(ScenarioHost),
-  jobs: z.array(ScenarioJob),
+  hosts: ScenarioHosts,
+  jobs: ScenarioJobs,
   /** In any order; each says when. */
   faults: z.array(Fault).default([]),
 })

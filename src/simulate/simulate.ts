@@ -1,4 +1,4 @@
-import { minute, type Milliseconds } from '../model/instant.ts'
+import { formatDuration, minute, type Milliseconds } from '../model/instant.ts'
 import type { Log } from '../ports/log.ts'
 import { createChronicle } from './chronicle.ts'
 import type { Rules } from './controllers.ts'
@@ -76,7 +76,9 @@ export async function simulate(scenario: Scenario, options: SimulateOptions): Pr
     options.onHappening?.(happening, at)
     for (const { name, look } of watchers) {
       const problem = broken() ? null : look(happening)
-      if (problem !== null) violations.push({ property: name, problem, at })
+      if (problem === null) continue
+      violations.push({ property: name, problem, at })
+      chronicle.note(at, 'fleet', `broke a property (${name}): ${problem}`)
     }
   }
 
@@ -117,12 +119,12 @@ export async function simulate(scenario: Scenario, options: SimulateOptions): Pr
     const kind = faultKind(fault.kind)
     time.timers.after(fault.at, () => {
       faults[fault.kind] = (faults[fault.kind] ?? 0) + 1
-      chronicle.note(now(), 'fault', JSON.stringify(fault))
+      chronicle.note(now(), 'fault', beginWords(kind.words(fault), fault.for))
       kind.begin(built, fault)
     })
     if (fault.for === undefined || kind.end === undefined) return
     time.timers.after(fault.at + fault.for, () => {
-      chronicle.note(now(), 'fault', `${fault.kind} is over`)
+      chronicle.note(now(), 'fault', `over: ${kind.words(fault)}`)
       kind.end?.(built, fault)
     })
   }
@@ -141,7 +143,9 @@ export async function simulate(scenario: Scenario, options: SimulateOptions): Pr
     const end = from + scenario.calmMs
     while (!broken() && now() < end) {
       await time.runTo(Math.min(end, now() + lookEvery), broken)
-      if (unrest(built, chronicle.nameOf).length === 0) return now() - from
+      if (unrest(built, chronicle.nameOf).length > 0) continue
+      chronicle.note(now(), 'fleet', 'is at rest: every job is over, and every host is ready or says what it needs')
+      return now() - from
     }
     return null
   }
@@ -177,6 +181,10 @@ export async function simulate(scenario: Scenario, options: SimulateOptions): Pr
     faults,
     timersFired: time.fired(),
   }
+}
+
+function beginWords(words: string, lasts: Milliseconds | undefined): string {
+  return lasts === undefined ? words : `for ${formatDuration(lasts)}: ${words}`
 }
 
 function isRunning(fleet: BuiltFleet, host: string): boolean {

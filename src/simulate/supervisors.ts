@@ -90,6 +90,14 @@ export function simulatedSupervisors(
     return { state: 'ended', exit }
   }
 
+  function tellStart({ id, launch }: SupervisedRun): void {
+    const { host } = options
+    const job = launch.env['CIDERY_JOB_ID']
+    const [, sandbox = id] = launch.argv
+    if (job === undefined) options.tell({ kind: 'commandStarted', host, operation: id })
+    else options.tell({ kind: 'runStarted', host, attempt: id, sandbox, job })
+  }
+
   function finish(entry: Held, how: RunEnd): void {
     if (entry.end !== null || entry.dead !== null) return
     entry.timer?.cancel()
@@ -151,8 +159,7 @@ export function simulatedSupervisors(
         finish(entry, timedOut ? { code: null, signal: 15, cause: 'timedOut' } : { code: program.code, signal: null, cause: 'exited' }),
       )
       held.set(run.id, entry)
-      const [, sandbox = run.id] = run.launch.argv
-      options.tell({ kind: 'runStarted', host: options.host, attempt: run.id, sandbox, job: run.launch.env['CIDERY_JOB_ID'] ?? '' })
+      tellStart(run)
     },
     inspect: async (id) => look(id),
     async cancel(id) {

@@ -1,11 +1,12 @@
 import { z } from 'zod'
-import { hour } from '../../model/instant.ts'
+import { formatDuration, hour } from '../../model/instant.ts'
+import { Duration, Moment } from '../duration.ts'
 import type { SimulatedFleet } from '../fleet-parts.ts'
 import { between, wholeBetween } from '../random.ts'
 import type { LocalClock } from '../virtual-time.ts'
 import type { FaultKind } from './fault-kind.ts'
 
-const at = z.number().nonnegative()
+const at = Moment
 /** A host's name, or `controller-1` …. */
 const who = z.string()
 
@@ -26,10 +27,11 @@ export const clockJump: FaultKind<z.infer<typeof ClockJump>> = {
     who: random.fraction() < 0.1 ? `controller-${wholeBetween(random, 1, controllers)}` : target,
     ms: Math.round(between(random, -hour, hour)),
   }),
+  words: ({ who: name, ms }) => `the clock of ${name} jumps by ${formatDuration(Math.abs(ms))} ${ms < 0 ? 'back' : 'ahead'}`,
   begin: (fleet, fault) => clockOf(fleet, fault.who).jump(fault.ms),
 }
 
-const ClockDrift = z.strictObject({ kind: z.literal('clockDrift'), at, for: z.number().positive(), who, partsPerMillion: z.number() })
+const ClockDrift = z.strictObject({ kind: z.literal('clockDrift'), at, for: Duration, who, partsPerMillion: z.number() })
 
 export const clockDrift: FaultKind<z.infer<typeof ClockDrift>> = {
   kind: 'clockDrift',
@@ -43,6 +45,7 @@ export const clockDrift: FaultKind<z.infer<typeof ClockDrift>> = {
     who: target,
     partsPerMillion: Math.round(between(random, -500, 500)),
   }),
+  words: ({ who: name, partsPerMillion }) => `the clock of ${name} drifts by ${partsPerMillion} millionths`,
   begin: (fleet, fault) => clockOf(fleet, fault.who).drift(fault.partsPerMillion),
   end: (fleet, fault) => clockOf(fleet, fault.who).drift(0),
 }

@@ -28,6 +28,8 @@ export interface FaultKind<T extends FaultBase = FaultBase> {
   readonly per: 'host' | 'fleet'
   /** Draws what chance brings at a moment. */
   draw(random: Random, at: Milliseconds, about: Drawing): T
+  /** What it is, for the journal: a clause. */
+  words(fault: T): string
   begin(fleet: SimulatedFleet, fault: T): void
   /** After `for`. */
   end?(fleet: SimulatedFleet, fault: T): void

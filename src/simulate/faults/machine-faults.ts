@@ -1,20 +1,26 @@
 import { z } from 'zod'
-import { minute, second } from '../../model/instant.ts'
+import { formatDuration, minute, second } from '../../model/instant.ts'
+import { Duration, Moment } from '../duration.ts'
 import type { MachineFaults } from '../faults-of-machine.ts'
 import type { SimulatedFleet } from '../fleet-parts.ts'
 import { oneOf, wholeBetween } from '../random.ts'
 import type { FaultKind } from './fault-kind.ts'
 
-const at = z.number().nonnegative()
+const at = Moment
 const host = z.string()
-const duration = z.number().positive()
 
 function machineOf(fleet: SimulatedFleet, name: string): MachineFaults {
   return fleet.host(name).machine.faults
 }
 
 const boots = ['slow', 'hangs', 'fails', 'unreachable'] as const
-const Boot = z.strictObject({ kind: z.literal('boot'), at, for: duration, host, how: z.enum(boots) })
+const bootWords = {
+  slow: 'sandboxes boot slowly',
+  hangs: 'sandboxes begin to boot and never end',
+  fails: 'sandboxes do not boot',
+  unreachable: 'sandboxes boot, but nothing answers inside,',
+} as const satisfies Record<(typeof boots)[number], string>
+const Boot = z.strictObject({ kind: z.literal('boot'), at, for: Duration, host, how: z.enum(boots) })
 
 /** Sandboxes of a host boot slowly, never, not at all, or without ever answering. */
 export const boot: FaultKind<z.infer<typeof Boot>> = {
@@ -29,6 +35,7 @@ export const boot: FaultKind<z.infer<typeof Boot>> = {
     host: target,
     how: oneOf(random, boots),
   }),
+  words: ({ host: name, how }) => `${bootWords[how]} on ${name}`,
   begin(fleet, fault) {
     machineOf(fleet, fault.host).boot = fault.how
   },
@@ -46,6 +53,7 @@ export const sandboxDies: FaultKind<z.infer<typeof SandboxDies>> = {
   perDay: 0.8,
   per: 'host',
   draw: (_random, when, { target }) => ({ kind: 'sandboxDies', at: when, host: target }),
+  words: ({ host: name }) => `a sandbox of ${name} dies by itself`,
   begin(fleet, fault) {
     for (const engine of fleet.host(fault.host).machine.engines.values()) {
       for (const id of engine.ids()) if (engine.killSandbox(id)) return
@@ -53,7 +61,7 @@ export const sandboxDies: FaultKind<z.infer<typeof SandboxDies>> = {
   },
 }
 
-const StopFails = z.strictObject({ kind: z.literal('stopFails'), at, for: duration, host })
+const StopFails = z.strictObject({ kind: z.literal('stopFails'), at, for: Duration, host })
 
 export const stopFails: FaultKind<z.infer<typeof StopFails>> = {
   kind: 'stopFails',
@@ -61,6 +69,7 @@ export const stopFails: FaultKind<z.infer<typeof StopFails>> = {
   perDay: 0.3,
   per: 'host',
   draw: (random, when, { target }) => ({ kind: 'stopFails', at: when, for: wholeBetween(random, 10, 1200) * second, host: target }),
+  words: ({ host: name }) => `sandboxes of ${name} do not stop when they are told to`,
   begin(fleet, fault) {
     machineOf(fleet, fault.host).stopFails = true
   },
@@ -69,7 +78,7 @@ export const stopFails: FaultKind<z.infer<typeof StopFails>> = {
   },
 }
 
-const DestroyLeaves = z.strictObject({ kind: z.literal('destroyLeaves'), at, for: duration, host })
+const DestroyLeaves = z.strictObject({ kind: z.literal('destroyLeaves'), at, for: Duration, host })
 
 export const destroyLeaves: FaultKind<z.infer<typeof DestroyLeaves>> = {
   kind: 'destroyLeaves',
@@ -77,6 +86,7 @@ export const destroyLeaves: FaultKind<z.infer<typeof DestroyLeaves>> = {
   perDay: 0.3,
   per: 'host',
   draw: (random, when, { target }) => ({ kind: 'destroyLeaves', at: when, for: wholeBetween(random, 10, 1200) * second, host: target }),
+  words: ({ host: name }) => `sandboxes of ${name} are still there after they were removed`,
   begin(fleet, fault) {
     machineOf(fleet, fault.host).destroyLeaves = true
   },
@@ -94,6 +104,7 @@ export const ghostSlot: FaultKind<z.infer<typeof GhostSlot>> = {
   perDay: 0.2,
   per: 'host',
   draw: (_random, when, { target }) => ({ kind: 'ghostSlot', at: when, host: target }),
+  words: ({ host: name }) => `a slot of ${name} is held by a machine that is not there`,
   begin(fleet, fault) {
     const { machine } = fleet.host(fault.host)
     // A ghost is what a machine leaves that ran: it takes a slot that is free now.
@@ -102,7 +113,7 @@ export const ghostSlot: FaultKind<z.infer<typeof GhostSlot>> = {
   },
 }
 
-const DiskFull = z.strictObject({ kind: z.literal('diskFull'), at, for: duration, host })
+const DiskFull = z.strictObject({ kind: z.literal('diskFull'), at, for: Duration, host })
 
 export const diskFull: FaultKind<z.infer<typeof DiskFull>> = {
   kind: 'diskFull',
@@ -110,6 +121,7 @@ export const diskFull: FaultKind<z.infer<typeof DiskFull>> = {
   perDay: 0.3,
   per: 'host',
   draw: (random, when, { target }) => ({ kind: 'diskFull', at: when, for: wholeBetween(random, 10, 3600) * second, host: target }),
+  words: ({ host: name }) => `the disk of ${name} is full`,
   begin(fleet, fault) {
     machineOf(fleet, fault.host).diskFull = true
   },
@@ -118,7 +130,7 @@ export const diskFull: FaultKind<z.infer<typeof DiskFull>> = {
   },
 }
 
-const ImagesGone = z.strictObject({ kind: z.literal('imagesGone'), at, for: duration, host })
+const ImagesGone = z.strictObject({ kind: z.literal('imagesGone'), at, for: Duration, host })
 
 /** Somebody removed the images of a host by hand. */
 export const imagesGone: FaultKind<z.infer<typeof ImagesGone>> = {
@@ -127,6 +139,7 @@ export const imagesGone: FaultKind<z.infer<typeof ImagesGone>> = {
   perDay: 0.2,
   per: 'host',
   draw: (random, when, { target }) => ({ kind: 'imagesGone', at: when, for: wholeBetween(random, 1, 60) * minute, host: target }),
+  words: ({ host: name }) => `somebody removed the images of ${name}`,
   begin(fleet, fault) {
     machineOf(fleet, fault.host).imagesGone = true
   },
@@ -135,7 +148,7 @@ export const imagesGone: FaultKind<z.infer<typeof ImagesGone>> = {
   },
 }
 
-const PowerLoss = z.strictObject({ kind: z.literal('powerLoss'), at, host, downMs: z.number().positive() })
+const PowerLoss = z.strictObject({ kind: z.literal('powerLoss'), at, host, downMs: Duration })
 
 export const powerLoss: FaultKind<z.infer<typeof PowerLoss>> = {
   kind: 'powerLoss',
@@ -148,5 +161,6 @@ export const powerLoss: FaultKind<z.infer<typeof PowerLoss>> = {
     host: target,
     downMs: random.fraction() < 0.7 ? wholeBetween(random, 30, 300) * second : wholeBetween(random, 5, 90) * minute,
   }),
+  words: ({ host: name, downMs }) => `${name} loses power, for ${formatDuration(downMs)}`,
   begin: (fleet, fault) => fleet.host(fault.host).machine.restart(fault.downMs),
 }

@@ -1,12 +1,13 @@
 import { z } from 'zod'
 import { minute } from '../../model/instant.ts'
+import { Duration, Moment } from '../duration.ts'
 import { oneOf, wholeBetween } from '../random.ts'
 import type { FaultKind } from './fault-kind.ts'
 
-const at = z.number().nonnegative()
+const at = Moment
 const host = z.string()
 
-const Cordon = z.strictObject({ kind: z.literal('cordon'), at, for: z.number().positive(), host })
+const Cordon = z.strictObject({ kind: z.literal('cordon'), at, for: Duration, host })
 
 /** Somebody takes a host out for a while. */
 export const cordon: FaultKind<z.infer<typeof Cordon>> = {
@@ -15,6 +16,7 @@ export const cordon: FaultKind<z.infer<typeof Cordon>> = {
   perDay: 0.5,
   per: 'host',
   draw: (random, when, { target }) => ({ kind: 'cordon', at: when, for: wholeBetween(random, 1, 90) * minute, host: target }),
+  words: ({ host: name }) => `somebody cordons ${name}`,
   begin: (fleet, fault) => fleet.people.cordon(fault.host),
   end: (fleet, fault) => fleet.people.uncordon(fault.host),
 }
@@ -22,9 +24,9 @@ export const cordon: FaultKind<z.infer<typeof Cordon>> = {
 const Drain = z.strictObject({
   kind: z.literal('drain'),
   at,
-  for: z.number().positive(),
+  for: Duration,
   host,
-  deadlineMs: z.number().positive().nullable(),
+  deadlineMs: Duration.nullable(),
 })
 
 export const drain: FaultKind<z.infer<typeof Drain>> = {
@@ -39,11 +41,18 @@ export const drain: FaultKind<z.infer<typeof Drain>> = {
     host: target,
     deadlineMs: random.fraction() < 0.5 ? null : wholeBetween(random, 1, 30) * minute,
   }),
+  words: ({ host: name }) => `somebody drains ${name}`,
   begin: (fleet, fault) => fleet.people.drain(fault.host, fault.deadlineMs),
   end: (fleet, fault) => fleet.people.uncordon(fault.host),
 }
 
 const operations = ['restartAgent', 'reboot', 'probe', 'clean'] as const
+const operationWords = {
+  restartAgent: 'a restart of the agent of',
+  reboot: 'a restart of',
+  probe: 'a probe of',
+  clean: 'a clean-up of',
+} as const satisfies Record<(typeof operations)[number], string>
 const Operate = z.strictObject({ kind: z.literal('operate'), at, host, what: z.enum(operations) })
 
 export const operate: FaultKind<z.infer<typeof Operate>> = {
@@ -52,6 +61,7 @@ export const operate: FaultKind<z.infer<typeof Operate>> = {
   perDay: 0.6,
   per: 'host',
   draw: (random, when, { target }) => ({ kind: 'operate', at: when, host: target, what: oneOf(random, operations) }),
+  words: ({ host: name, what }) => `somebody wants ${operationWords[what]} ${name}`,
   begin: (fleet, fault) => fleet.people.operate(fault.host, fault.what),
 }
 
@@ -67,13 +77,14 @@ export const cancel: FaultKind<z.infer<typeof Cancel>> = {
     const candidates = jobs.filter(({ at: submitted }) => submitted <= when && submitted > when - 30 * minute)
     return { kind: 'cancel', at: when, job: candidates.length === 0 ? '' : oneOf(random, candidates).key }
   },
+  words: ({ job }) => (job === '' ? 'somebody finds no job to cancel' : `somebody cancels ${job}`),
   begin: (fleet, fault) => fleet.people.cancel(fault.job),
 }
 
 const EditSpec = z.strictObject({
   kind: z.literal('editSpec'),
   at,
-  for: z.number().positive(),
+  for: Duration,
   /** `narrow`: each engine of each pool gets one slot. `strict`: readiness proofs age fast. `lost`: hosts count as lost soon. */
   how: z.enum(['narrow', 'strict', 'lost']),
 })
@@ -90,6 +101,7 @@ export const editSpec: FaultKind<z.infer<typeof EditSpec>> = {
     for: wholeBetween(random, 1, 60) * minute,
     how: oneOf(random, ['narrow', 'strict', 'lost'] as const),
   }),
+  words: ({ how }) => `somebody edits the spec (${how})`,
   begin: (fleet, fault) => fleet.people.editSpec(fault.how),
   end: (fleet) => fleet.people.revertSpec(),
 }

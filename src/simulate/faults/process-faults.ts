@@ -1,9 +1,15 @@
 import { z } from 'zod'
-import { minute, second } from '../../model/instant.ts'
+import { formatDuration, minute, second } from '../../model/instant.ts'
+import { Duration, Moment } from '../duration.ts'
 import { wholeBetween } from '../random.ts'
 import type { FaultKind } from './fault-kind.ts'
 
-const at = z.number().nonnegative()
+const at = Moment
+
+function nth(count: number): string {
+  const ending = count % 100 > 10 && count % 100 < 14 ? 'th' : (['th', 'st', 'nd', 'rd'][count % 10] ?? 'th')
+  return `${count}${ending}`
+}
 
 const AgentCrash = z.strictObject({
   kind: z.literal('agentCrash'),
@@ -13,7 +19,7 @@ const AgentCrash = z.strictObject({
   calls: z.int().nonnegative(),
   moment: z.enum(['before', 'after']),
   /** Its service manager starts it after so long, ms. */
-  backAfter: z.number().nonnegative(),
+  backAfter: Moment,
 })
 
 export const agentCrash: FaultKind<z.infer<typeof AgentCrash>> = {
@@ -29,6 +35,8 @@ export const agentCrash: FaultKind<z.infer<typeof AgentCrash>> = {
     moment: random.fraction() < 0.5 ? 'before' : 'after',
     backAfter: random.fraction() < 0.8 ? wholeBetween(random, 1, 30) * second : wholeBetween(random, 1, 45) * minute,
   }),
+  words: ({ host, calls, moment, backAfter }) =>
+    `the agent of ${host} is killed ${calls === 0 ? 'now' : `${moment} its ${nth(calls)} call from now`}, and comes back ${formatDuration(backAfter)} later`,
   begin(fleet, { host, calls, moment, backAfter }) {
     const { agent } = fleet.host(host)
     agent.comesBackAfter(backAfter)
@@ -37,7 +45,7 @@ export const agentCrash: FaultKind<z.infer<typeof AgentCrash>> = {
   },
 }
 
-const AgentFreeze = z.strictObject({ kind: z.literal('agentFreeze'), at, for: z.number().positive(), host: z.string() })
+const AgentFreeze = z.strictObject({ kind: z.literal('agentFreeze'), at, for: Duration, host: z.string() })
 
 export const agentFreeze: FaultKind<z.infer<typeof AgentFreeze>> = {
   kind: 'agentFreeze',
@@ -45,6 +53,7 @@ export const agentFreeze: FaultKind<z.infer<typeof AgentFreeze>> = {
   perDay: 0.3,
   per: 'host',
   draw: (random, when, { target }) => ({ kind: 'agentFreeze', at: when, for: wholeBetween(random, 5, 3000) * second, host: target }),
+  words: ({ host }) => `the agent of ${host} stands still`,
   begin: (fleet, { host }) => fleet.host(host).agent.life()?.freeze(),
   end: (fleet, { host }) => fleet.host(host).agent.life()?.thaw(),
 }
@@ -58,6 +67,7 @@ export const supervisorDies: FaultKind<z.infer<typeof SupervisorDies>> = {
   perDay: 0.3,
   per: 'host',
   draw: (_random, when, { target }) => ({ kind: 'supervisorDies', at: when, host: target }),
+  words: ({ host }) => `the supervisor of a command on ${host} is killed`,
   begin(fleet, { host }) {
     const { supervisors } = fleet.host(host).machine
     const [first] = supervisors.alive()
@@ -73,7 +83,7 @@ const ControllerCrash = z.strictObject({
   controller,
   /** Dies before its nth statement from then on, inside whatever transaction that is; 0: at once. */
   statements: z.int().nonnegative(),
-  backAfter: z.number().nonnegative(),
+  backAfter: Moment,
 })
 
 export const controllerCrash: FaultKind<z.infer<typeof ControllerCrash>> = {
@@ -88,6 +98,8 @@ export const controllerCrash: FaultKind<z.infer<typeof ControllerCrash>> = {
     statements: wholeBetween(random, 0, 80),
     backAfter: random.fraction() < 0.8 ? wholeBetween(random, 1, 60) * second : wholeBetween(random, 1, 60) * minute,
   }),
+  words: ({ controller: index, statements, backAfter }) =>
+    `controller-${index + 1} is killed ${statements === 0 ? 'now' : `before its ${nth(statements)} statement from now`}, and comes back ${formatDuration(backAfter)} later`,
   begin(fleet, { controller: index, statements, backAfter }) {
     const target = fleet.controllers[index]
     target?.comesBackAfter(backAfter)
@@ -96,7 +108,7 @@ export const controllerCrash: FaultKind<z.infer<typeof ControllerCrash>> = {
   },
 }
 
-const ControllerFreeze = z.strictObject({ kind: z.literal('controllerFreeze'), at, for: z.number().positive(), controller })
+const ControllerFreeze = z.strictObject({ kind: z.literal('controllerFreeze'), at, for: Duration, controller })
 
 /** SIGSTOP, or a machine whose lid was closed: it goes on as if no time had passed. */
 export const controllerFreeze: FaultKind<z.infer<typeof ControllerFreeze>> = {
@@ -110,6 +122,7 @@ export const controllerFreeze: FaultKind<z.infer<typeof ControllerFreeze>> = {
     for: wholeBetween(random, 2, 300) * second,
     controller: wholeBetween(random, 0, controllers - 1),
   }),
+  words: (fault) => `controller-${fault.controller + 1} stands still, and does not know it`,
   begin: (fleet, fault) => fleet.controllers[fault.controller]?.life()?.freeze(),
   end: (fleet, fault) => fleet.controllers[fault.controller]?.life()?.thaw(),
 }

@@ -1,9 +1,10 @@
 import { z } from 'zod'
-import { second } from '../../model/instant.ts'
+import { formatDuration, second } from '../../model/instant.ts'
+import { Duration, Moment } from '../duration.ts'
 import { wholeBetween } from '../random.ts'
 import type { FaultKind } from './fault-kind.ts'
 
-const window = { at: z.number().nonnegative(), for: z.number().positive() }
+const window = { at: Moment, for: Duration }
 
 const StoreFull = z.strictObject({ kind: z.literal('storeFull'), ...window })
 
@@ -13,6 +14,7 @@ export const storeFull: FaultKind<z.infer<typeof StoreFull>> = {
   perDay: 1,
   per: 'fleet',
   draw: (random, at) => ({ kind: 'storeFull', at, for: wholeBetween(random, 5, 600) * second }),
+  words: () => 'the disk of the database is full',
   begin(fleet) {
     fleet.store.faults.full = true
   },
@@ -30,6 +32,7 @@ export const storeFails: FaultKind<z.infer<typeof StoreFails>> = {
   perDay: 1,
   per: 'fleet',
   draw: (random, at) => ({ kind: 'storeFails', at, for: wholeBetween(random, 1, 120) * second }),
+  words: () => 'commits of the database fail',
   begin(fleet) {
     fleet.store.faults.commitFails = true
   },
@@ -38,7 +41,7 @@ export const storeFails: FaultKind<z.infer<typeof StoreFails>> = {
   },
 }
 
-const StoreSlow = z.strictObject({ kind: z.literal('storeSlow'), ...window, ms: z.number().positive() })
+const StoreSlow = z.strictObject({ kind: z.literal('storeSlow'), ...window, ms: Duration })
 
 export const storeSlow: FaultKind<z.infer<typeof StoreSlow>> = {
   kind: 'storeSlow',
@@ -46,6 +49,7 @@ export const storeSlow: FaultKind<z.infer<typeof StoreSlow>> = {
   perDay: 1,
   per: 'fleet',
   draw: (random, at) => ({ kind: 'storeSlow', at, for: wholeBetween(random, 10, 300) * second, ms: wholeBetween(random, 50, 3000) }),
+  words: ({ ms }) => `the database takes ${formatDuration(ms)} longer for everything`,
   begin(fleet, { ms }) {
     fleet.store.faults.slowMs = ms
   },

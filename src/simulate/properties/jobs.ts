@@ -29,7 +29,7 @@ export const acceptedJobIsNeverLost: Property = {
         accepted.add(happening.job)
         return lost([happening.job])
       }
-      return happening.kind === 'told' && happening.what === 'started' ? lost(accepted) : null
+      return happening.kind === 'told' && happening.what === 'starts' ? lost(accepted) : null
     }
   },
 }
