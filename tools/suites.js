@@ -14,11 +14,18 @@ export const suites = [
   { name: 'check', command: ['node', 'tools/check.js', '--without-tests'], minutes: 5 },
   {
     name: 'unit',
-    include: ['src/**/*.test.ts', 'test/contract/**/*.test.ts', 'test/simulate/**/*.test.ts', 'test/golden/**/*.test.ts'],
+    include: ['src/**/*.test.ts', 'test/contract/**/*.test.ts', 'test/golden/**/*.test.ts'],
     exclude: ['test/contract/**/*.real.test.ts'],
     parallel: true,
     testSeconds: 15,
     minutes: 5,
+  },
+  {
+    name: 'simulate',
+    include: ['test/simulate/**/*.test.ts'],
+    parallel: true,
+    testSeconds: 300,
+    minutes: 15,
   },
   {
     name: 'tooling',

@@ -29,12 +29,14 @@ export interface AgentSurroundings {
   readonly log: Log
   readonly tell: Tell
   readonly releases: Releases
+  /** What the journal calls it: `agent`, or `second agent`. */
+  readonly called: string
 }
 
 const usualRestart: Milliseconds = 5000
 
 export function simulatedAgent(around: AgentSurroundings): SimulatedAgent {
-  const { machine, time, tell, log } = around
+  const { machine, time, tell, log, called } = around
   let starts = 0
   let process: Life | null = null
   let restartAfter = usualRestart
@@ -44,7 +46,7 @@ export function simulatedAgent(around: AgentSurroundings): SimulatedAgent {
     starts += 1
     const life = newLife()
     process = life
-    tell({ kind: 'told', who: machine.name, what: 'its agent starts' })
+    tell({ kind: 'told', who: machine.name, what: `its ${called} starts` })
     void life.died.then(() => ended(life))
     run(life).catch((error: unknown) => {
       if (!life.alive) return
@@ -56,7 +58,7 @@ export function simulatedAgent(around: AgentSurroundings): SimulatedAgent {
   function ended(life: Life): void {
     if (process !== life) return
     process = null
-    tell({ kind: 'told', who: machine.name, what: 'its agent ends' })
+    tell({ kind: 'told', who: machine.name, what: `its ${called} ends` })
     time.timers.after(restartAfter, start)
     restartAfter = usualRestart
   }
@@ -69,7 +71,7 @@ export function simulatedAgent(around: AgentSurroundings): SimulatedAgent {
     const loop: AgentLoop = await startAgentLoop(ports, {
       agentVersion: '1.0.0',
       bootId: machine.bootId(),
-      instanceId: `${machine.name}-${starts}`,
+      instanceId: `${machine.name}/${called}/${starts}`,
       os: machine.os,
       keyring,
       blockedAddresses: [],
@@ -83,7 +85,7 @@ export function simulatedAgent(around: AgentSurroundings): SimulatedAgent {
 
   function portsOf(life: Life): AgentPorts {
     const { clock, supervisors, engines, probe, processes } = machine
-    const random = namedRandom(around.seed, `${machine.name}/agent/${starts}`)
+    const random = namedRandom(around.seed, `${machine.name}/${called}/${starts}`)
     const journal: AgentJournal = {
       ...machine.journal,
       async saveSeen(seen) {

@@ -33,6 +33,7 @@ const operationNouns: Readonly<Record<string, string>> = {
 export function createChronicle(keep: number): Chronicle {
   const names = new Map<string, string>()
   const counts = new Map<string, number>()
+  const checks = new Map<string, boolean>()
   const digest = createHash('sha256')
   let leader = 'controller'
   let lines: string[] = []
@@ -75,6 +76,15 @@ export function createChronicle(keep: number): Chronicle {
     names.set(subject.slice('operation/'.length), number === 1 ? noun : `${noun} (no. ${number})`)
   }
 
+  /** Checks come all the time: told is when one comes out otherwise than the one before. */
+  function turnOf({ host, engine, image, ok, reason }: Extract<Happening, { kind: 'checked' }>): Words | null {
+    const what = `${host}, ${image ?? engine}`
+    const before = checks.get(what) ?? true
+    checks.set(what, ok)
+    if (before === ok) return null
+    return [host, ok ? `its check of ${image ?? engine} is good again` : `its check of ${image ?? engine} is bad: ${reason}`]
+  }
+
   return {
     note,
     nameOf,
@@ -89,7 +99,7 @@ export function createChronicle(keep: number): Chronicle {
         }
         return
       }
-      const words = wordsOf(happening)
+      const words = happening.kind === 'checked' ? turnOf(happening) : wordsOf(happening)
       if (words !== null) note(at, ...words)
     },
   }
@@ -105,11 +115,15 @@ export function clock(at: Milliseconds): string {
 
 /** The sandbox of an attempt has its id; others are made for a look at whether a machine boots, or to be lent. */
 function sandboxWords(id: string): string {
-  return id.startsWith('att_') ? `the sandbox of ${id}` : `${id}, for no job`
+  return isOfAttempt(id) ? `the sandbox of ${id}` : id
+}
+
+function isOfAttempt(sandbox: string): boolean {
+  return sandbox.startsWith('att_')
 }
 
 type Told = Exclude<Happening, { kind: 'committed' }>
-type Telling = { readonly [K in Told['kind']]: ((happening: Extract<Told, { kind: K }>) => Words) | null }
+type Telling = { readonly [K in Told['kind']]: ((happening: Extract<Told, { kind: K }>) => Words | null) | null }
 
 /** What really happened, in plain sentences; null: it happens all the time, and says nothing to a reader. */
 const tellings: Telling = {
@@ -118,7 +132,13 @@ const tellings: Telling = {
   runStarted: ({ host, attempt }) => [host, `runs the command of ${attempt}`],
   commandStarted: ({ host, operation }) => [host, `runs ${operation}`],
   runEnded: ({ host, attempt, how }) => [host, `the command of ${attempt} ends: ${endWords(how)}`],
-  sandboxStarted: ({ host, sandbox, engine, running }) => [host, `boots ${sandboxWords(sandbox)} (${engine}, ${running} running)`],
+  sandboxStarted: ({ host, sandbox, engine, running }) => [
+    host,
+    `boots ${sandboxWords(sandbox)}${isOfAttempt(sandbox) ? '' : ' for no job'} (${engine}, ${running} running)`,
+  ],
+  bootFailed: ({ host, sandbox, why }) => [host, `cannot boot ${sandboxWords(sandbox)}: ${why}`],
+  // That a job's sandbox booted, its command shows.
+  proved: ({ host, sandbox, engine, image }) => (isOfAttempt(sandbox) ? null : [host, `${image ?? engine} boots here: ${sandbox} answers`]),
   sandboxGone: ({ host, sandbox }) => [host, `has removed ${sandboxWords(sandbox)}`],
   rebootAsked: ({ host }) => [host, 'is told to restart by its agent'],
   machineDown: ({ host }) => [host, 'goes down'],
@@ -129,10 +149,9 @@ const tellings: Telling = {
   checked: null,
   obeyed: null,
   sandboxMade: null,
-  proved: null,
 }
 
 function wordsOf(happening: Told): Words | null {
-  const telling = tellings[happening.kind] as ((happening: Told) => Words) | null
+  const telling = tellings[happening.kind] as ((happening: Told) => Words | null) | null
   return telling === null ? null : telling(happening)
 }

@@ -70,8 +70,26 @@ export const simulatedBox: SecretBox = {
   },
 }
 
+/** Warnings that belong into the journal of a run: what a controller learns and nothing else shows. */
+const spoken: Readonly<Record<string, (facts: Record<string, unknown>) => string>> = {
+  'this controller does not lead any more': () => 'learns that it does not lead any more',
+  'a second agent speaks for a host': ({ hostId }) => `turns a second agent of ${String(hostId)} away: the first one is on the line`,
+}
+
+function outspoken({ name, log, tell }: ControllerSurroundings): Log {
+  return {
+    ...log,
+    warn(message, facts) {
+      log.warn(message, facts)
+      const words = spoken[message]
+      if (words !== undefined) tell({ kind: 'told', who: name, what: words({ ...facts }) })
+    },
+  }
+}
+
 export function simulatedController(around: ControllerSurroundings): SimulatedController {
-  const { name, time, tell, log } = around
+  const { name, time, tell } = around
+  const log = outspoken(around)
   const machineClock = localClock(time.clock)
   let starts = 0
   let process: Life | null = null
@@ -112,7 +130,7 @@ export function simulatedController(around: ControllerSurroundings): SimulatedCo
     around.named(holder, name)
     const core = await createControllerCore(
       {
-        store: around.store.connect(life),
+        store: around.store.connect(life, name),
         blobs: around.blobs,
         decider,
         clock,

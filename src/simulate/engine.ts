@@ -102,18 +102,21 @@ export function simulatedEngine(shape: EngineShape, around: EngineSurroundings):
 
   async function boot(id: string, guest: Guest): Promise<void> {
     const fault = faults.boot
-    if (fault === 'fails') throw new CideryError('ENGINE_FAILED', 'the sandbox did not start')
-    if (running() + ghosts() >= shape.slots)
-      throw new CideryError('ENGINE_FAILED', 'the number of machines exceeds the limit of the system')
+    function failed(why: string): CideryError {
+      tell({ kind: 'bootFailed', host, sandbox: id, why })
+      return new CideryError('ENGINE_FAILED', why)
+    }
+    if (fault === 'fails') throw failed('the sandbox did not start')
+    if (running() + ghosts() >= shape.slots) throw failed('the number of machines exceeds the limit of the system')
     guest.state = 'running'
     tell({ kind: 'sandboxStarted', host, sandbox: id, engine: shape.name, running: running() })
     if (fault === 'hangs') return never()
     await timers.sleep(between(random, ...shape.bootMs) * (fault === 'slow' ? slowBootFactor : 1))
     if (fault === 'unreachable') {
       await timers.sleep(unreachableAfter)
-      throw new CideryError('ENGINE_FAILED', 'the sandbox runs, but nothing answers inside')
+      throw failed('the sandbox runs, but nothing answers inside')
     }
-    if (guest.state !== 'running') throw new CideryError('ENGINE_FAILED', 'the sandbox stopped while it booted')
+    if (guest.state !== 'running') throw failed('the sandbox stopped while it booted')
     guest.reachable = true
   }
 
@@ -154,7 +157,7 @@ export function simulatedEngine(shape: EngineShape, around: EngineSurroundings):
     needsReboot: async () => (ghosts() > 0 ? 'a slot is held by a machine that is not there' : null),
     async check(image) {
       const problem = faults.diskFull ? 'the disk of the host is full' : imageProblem(image)
-      tell({ kind: 'checked', host, engine: shape.name, image, ok: problem === null })
+      tell({ kind: 'checked', host, engine: shape.name, image, ok: problem === null, reason: problem ?? '' })
       return { ok: problem === null, at: clock.now(), reason: problem ?? 'simulated' }
     },
     list: async () => [...guests].map(([id, guest]) => view(id, guest)),
@@ -174,7 +177,7 @@ export function simulatedEngine(shape: EngineShape, around: EngineSurroundings):
       const guest = there(id)
       if (guest.state === 'broken') throw new CideryError('ENGINE_FAILED', `the sandbox ${id} is broken`)
       if (!guest.reachable) await boot(id, guest)
-      tell({ kind: 'proved', host, engine: shape.name, image: guest.request.image })
+      tell({ kind: 'proved', host, sandbox: id, engine: shape.name, image: guest.request.image })
       return view(id, guest)
     },
     async command(id, command) {

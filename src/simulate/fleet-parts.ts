@@ -10,6 +10,8 @@ export interface FleetHost {
   readonly id: HostId
   readonly machine: Machine
   readonly agent: SimulatedAgent
+  /** Another process with the same identity; runs only when a fault starts it. */
+  readonly second: SimulatedAgent
   readonly line: Line
 }
 

@@ -19,7 +19,7 @@ import type { FleetHost, SimulatedFleet } from './fleet-parts.ts'
 import type { Happening } from './happening.ts'
 import { createLine } from './line.ts'
 import { simulatedLink } from './link.ts'
-import { createMachine } from './machine.ts'
+import { createMachine, otherAccountOf } from './machine.ts'
 import { simulatedPeople } from './people.ts'
 import { programOf, secretValue } from './programs.ts'
 import { namedRandom, seededIds } from './random.ts'
@@ -110,19 +110,25 @@ export async function buildFleet(scenario: Scenario, options: FleetOptions): Pro
   function addHost(shape: ScenarioHost, id: HostId): FleetHost {
     const key = `cidery_key_of_${shape.name}`
     const line = createLine(time.timers, namedRandom(scenario.seed, `${shape.name}/line`))
+    const identity = { hostId: id, name: shape.name, controllerUrl: 'http://127.0.0.1:1', caFingerprint: null, key, nextKey: null }
     const machine = createMachine(shape, {
       time,
       tell,
       programOf,
       random: namedRandom(scenario.seed, `${shape.name}/machine`),
-      identity: { hostId: id, name: shape.name, controllerUrl: 'http://127.0.0.1:1', caFingerprint: null, key, nextKey: null },
-      down: () => agent.kill(),
+      identity,
+      down() {
+        agent.kill()
+        second.kill()
+      },
       up: () => agent.start(),
     })
     const link = simulatedLink({ host: { id, name: shape.name }, line, controllers, blobs, tell })
-    const agent = simulatedAgent({ seed: scenario.seed, time, machine, link, log, tell, releases: drivers.releases })
+    const around = { seed: scenario.seed, time, link, log, tell, releases: drivers.releases }
+    const agent = simulatedAgent({ ...around, machine, called: 'agent' })
+    const second = simulatedAgent({ ...around, machine: otherAccountOf(machine, identity), called: 'second agent' })
     options.named(id, shape.name)
-    return { id, machine, agent, line }
+    return { id, machine, agent, second, line }
   }
 
   await store.own.write(async (tx) => {

@@ -23,9 +23,17 @@ export type Happening =
   | { readonly kind: 'sandboxStarted'; readonly host: string; readonly sandbox: string; readonly engine: string; readonly running: number }
   | { readonly kind: 'sandboxGone'; readonly host: string; readonly sandbox: string }
   /** The cheap look at an engine came out so. */
-  | { readonly kind: 'checked'; readonly host: string; readonly engine: string; readonly image: string | null; readonly ok: boolean }
+  | {
+      readonly kind: 'checked'
+      readonly host: string
+      readonly engine: string
+      readonly image: string | null
+      readonly ok: boolean
+      readonly reason: string
+    }
   /** A sandbox of an image really booted. */
-  | { readonly kind: 'proved'; readonly host: string; readonly engine: string; readonly image: string | null }
+  | { readonly kind: 'proved'; readonly host: string; readonly sandbox: string; readonly engine: string; readonly image: string | null }
+  | { readonly kind: 'bootFailed'; readonly host: string; readonly sandbox: string; readonly why: string }
   | { readonly kind: 'rebootAsked'; readonly host: string; readonly runs: readonly string[] }
   | { readonly kind: 'machineDown'; readonly host: string }
   | { readonly kind: 'machineUp'; readonly host: string }

@@ -16,27 +16,33 @@ export interface LinkSurroundings {
   readonly tell: Tell
 }
 
+type Work<T> = (core: Parameters<Parameters<SimulatedController['ask']>[0]>[0], signal: AbortSignal) => Promise<T>
+
 const origin = '127.0.0.1'
 
-/** The way of one agent to its controllers: over its line to the one that answered last, else to the next. What travels is JSON. */
+/** The way of one agent to its controllers: over its line to the one that answered last, else to the others, each once. What travels is JSON. */
 export function simulatedLink(around: LinkSurroundings): ControllerLink {
   const { host, line, controllers } = around
   const author = { actor: `host:${host.name}`, origin }
   let preferred = 0
 
-  async function ask<T>(
-    work: (core: Parameters<Parameters<SimulatedController['ask']>[0]>[0], signal: AbortSignal) => Promise<T>,
-    signal?: AbortSignal,
-  ): Promise<T> {
-    const at = preferred
+  async function ask<T>(work: Work<T>, signal?: AbortSignal): Promise<T> {
+    for (let tried = 1; ; tried += 1) {
+      const at = preferred
+      try {
+        return await askOne(at, work, signal)
+      } catch (error) {
+        if (signal?.aborted === true || !isAway(error)) throw error
+        if (preferred === at) preferred += 1
+        if (tried >= controllers.length) throw error
+      }
+    }
+  }
+
+  async function askOne<T>(at: number, work: Work<T>, signal?: AbortSignal): Promise<T> {
     const controller = controllers[at % controllers.length]
     if (controller === undefined) throw new CideryError('UNREACHABLE', 'there is no controller')
-    try {
-      return await line.carry((far) => controller.ask((core) => work(core, far)), signal)
-    } catch (error) {
-      if (error instanceof CideryError && error.code === 'UNREACHABLE' && preferred === at) preferred += 1
-      throw error
-    }
+    return line.carry((far) => controller.ask((core) => work(core, far)), signal)
   }
 
   return {
@@ -60,6 +66,11 @@ export function simulatedLink(around: LinkSurroundings): ControllerLink {
     health: async () => controllers.some((controller) => controller.serving() !== null),
     attachStream: () => Promise.reject(new CideryError('UNSUPPORTED', 'no streams in the simulation')),
   }
+}
+
+/** As the real link sees it: who cannot reach its database is as far away as who does not answer. */
+function isAway(error: unknown): boolean {
+  return error instanceof CideryError && (error.code === 'UNREACHABLE' || error.code === 'UNAVAILABLE')
 }
 
 async function* piece(bytes: Uint8Array): AsyncGenerator<Uint8Array> {

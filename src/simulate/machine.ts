@@ -134,6 +134,19 @@ export function createMachine(shape: MachineShape, around: MachineSurroundings):
   }
 }
 
+/** The same machine as another account of it sees it, that has a copy of the agent's identity: nothing of its sandboxes and commands. */
+export function otherAccountOf(machine: Machine, identity: AgentIdentity): Machine {
+  const nothing = (): never => {
+    throw new CideryError('ENGINE_FAILED', 'nothing runs in this account')
+  }
+  return {
+    ...machine,
+    journal: machineJournal(identity, () => machine.faults.diskFull),
+    engines: new Map(),
+    supervisors: { ...machine.supervisors, alive: () => [], list: async () => [], start: async () => nothing() },
+  }
+}
+
 function ended(code: number): StartedProcess {
   async function* nothing(): AsyncGenerator<Uint8Array> {
     // No output.

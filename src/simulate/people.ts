@@ -10,7 +10,7 @@ import type { Ids } from '../ports/random.ts'
 import { cancelJob } from '../record/cancel.ts'
 import type { RecordTx } from '../record/commit.ts'
 import { cordonHost, drainHost, readHost, uncordonHost } from '../record/hosts.ts'
-import { submitJob } from '../record/jobs.ts'
+import { findJob, submitJob } from '../record/jobs.ts'
 import { createOperation } from '../record/operations.ts'
 import { applySpec, readSpec } from '../record/specs.ts'
 import type { SimulatedController } from './controllers.ts'
@@ -41,6 +41,8 @@ export interface People {
   uncordon(host: string): void
   drain(host: string, deadlineMs: number | null): void
   operate(host: string, what: OperatorAction): void
+  /** Runs a command on a host itself. */
+  run(host: string, command: Pick<CommandWords, 'runsMs' | 'code' | 'logBytes'>): void
   editSpec(how: SpecEdit): void
   revertSpec(): void
   /** Ids of accepted jobs by their keys. */
@@ -111,18 +113,19 @@ export function simulatedPeople(around: PeopleSurroundings): People {
       ...(image === undefined ? {} : { image }),
       ...(timeoutS === undefined ? {} : { timeoutS }),
     })
-    const id = await insist(async (core) => {
+    const id = ids.next('job')
+    around.named(id, key)
+    const answered = await insist(async (core) => {
       const spec = core.services.spec()
       const resolved = core.services.judgement.resolveJob(spec, parsed)
-      const next = ids.next('job')
-      around.named(next, key)
       const maxQueued = spec.queues[queue]?.maxQueued ?? 0
-      await core.services.recorder.write({ actor: 'user:client', origin: '127.0.0.1' }, (tx) =>
-        submitJob(tx, { id: next, resolved, maxQueued }),
-      )
-      return next
+      await core.services.recorder.write({ actor: 'user:client', origin: '127.0.0.1' }, async (tx) => {
+        // As with an idempotency key: what was accepted before and not answered is not made again.
+        if ((await findJob(tx.db, id)) === null) await submitJob(tx, { id, resolved, maxQueued })
+      })
+      return id
     })
-    if (id === null) return
+    if (answered === null) return
     accepted.set(key, id)
     tell({ kind: 'accepted', job: id, key })
   }
@@ -137,10 +140,9 @@ export function simulatedPeople(around: PeopleSurroundings): People {
     })
   }
 
-  function operate(host: string, what: OperatorAction): void {
-    const request: OperationRequest = what === 'restartAgent' ? { kind: what, drain: false } : { kind: what }
-    change(`${what} of ${host}`, 'operation.requested', async (tx, core) => {
-      const limits = limitsFor(core.services.spec(), what, {})
+  function operate(host: string, request: OperationRequest): void {
+    change(`${request.kind} of ${host}`, 'operation.requested', async (tx, core) => {
+      const limits = limitsFor(core.services.spec(), request.kind, {})
       const id = core.services.ids.next('op')
       return createOperation(tx, { id, host: await readHost(tx.db, host), request, limits, queueIfLost: false, silentMs: null })
     })
@@ -158,7 +160,8 @@ export function simulatedPeople(around: PeopleSurroundings): People {
     uncordon: (host) => change(`uncordon of ${host}`, 'host.uncordoned', (tx) => uncordonHost(tx, { host, ifMatch: null })),
     drain: (host, deadlineMs) =>
       change(`drain of ${host}`, 'host.draining', (tx) => drainHost(tx, { host, ifMatch: null }, { reason: 'simulated', deadlineMs })),
-    operate,
+    operate: (host, what) => operate(host, what === 'restartAgent' ? { kind: what, drain: false } : { kind: what }),
+    run: (host, command) => operate(host, { kind: 'exec', command: simulatedWords({ ...command, stubborn: false, secret: false }) }),
     editSpec: (how) => applied(how, edits[how](around.spec)),
     revertSpec: () => applied('as before', around.spec),
   }

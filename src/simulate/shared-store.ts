@@ -25,22 +25,29 @@ export interface StoreFaults {
   commitFails: boolean
   /** Each piece of work takes so much longer, and others wait for it. */
   slowMs: Milliseconds
+  /** Names of those that cannot reach it. */
+  readonly unreachableFor: Set<string>
 }
 
 /** One database as several controller processes see it that may die at any statement; what one announces the others hear when it is committed. */
 export interface SharedStore {
   readonly faults: StoreFaults
-  connect(life: Life): MigratableStore
+  connect(life: Life, name: string): MigratableStore
+  /** Who could not reach it hears that it may have missed anything. */
+  reconnected(name: string): void
   /** The database itself, for what the simulation does by its own hand. */
   readonly own: MigratableStore
 }
+
+/** One who cannot reach it gives up after so long. */
+const connectTakes: Milliseconds = 1000
 
 export async function openSharedStore(
   open: OpenStore,
   options: { readonly timers: Timers; readonly committed: (look: Look) => void },
 ): Promise<SharedStore> {
-  const faults: StoreFaults = { full: false, commitFails: false, slowMs: 0 }
-  const sessions = new Set<(text: string | null) => void>()
+  const faults: StoreFaults = { full: false, commitFails: false, slowMs: 0, unreachableFor: new Set() }
+  const sessions = new Map<(text: string | null) => void, string>()
   const announced = new WeakMap<Writer, string[]>()
   /** Whose work the open transaction is. */
   let owner: Life | null = null
@@ -54,15 +61,21 @@ export async function openSharedStore(
     committed: options.committed,
   })
 
-  function connect(life: Life): MigratableStore {
+  async function reached(name: string): Promise<void> {
+    if (!faults.unreachableFor.has(name)) return
+    await options.timers.sleep(connectTakes)
+    throw new CideryError('UNAVAILABLE', 'the database does not answer')
+  }
+
+  function connect(life: Life, name: string): MigratableStore {
     const listeners = new Set<(text: string | null) => void>()
     const hear = (text: string | null): void => {
-      if (!life.alive) return
+      if (!life.alive || faults.unreachableFor.has(name)) return
       const frozen = life.running()
       if (frozen === null) for (const listener of listeners) listener(text)
       else void frozen.then(() => hear(text))
     }
-    sessions.add(hear)
+    sessions.set(hear, name)
     void life.died.then(() => sessions.delete(hear))
 
     async function owned<T>(work: () => Promise<T>): Promise<T> {
@@ -86,16 +99,18 @@ export async function openSharedStore(
           return work(tx)
         }),
       )
-      for (const other of sessions) if (other !== hear) for (const text of texts) other(text)
+      for (const other of sessions.keys()) if (other !== hear) for (const text of texts) other(text)
       return value
     }
 
+    const outward = <T>(work: () => Promise<T>): Promise<T> => inLife(life, () => reached(name).then(work))
+
     return {
       ...store,
-      read: <T>(work: (db: Reader) => Promise<T>) => inLife(life, () => store.read((db) => owned(() => work(db)))),
-      write: (work) => inLife(life, () => write((run) => store.write(run), work)),
-      exclusively: (work) => inLife(life, () => write((run) => store.exclusively(run), work)),
-      now: () => inLife(life, () => store.now()),
+      read: <T>(work: (db: Reader) => Promise<T>) => outward(() => store.read((db) => owned(() => work(db)))),
+      write: (work) => outward(() => write((run) => store.write(run), work)),
+      exclusively: (work) => outward(() => write((run) => store.exclusively(run), work)),
+      now: () => outward(() => store.now()),
       async announce(tx, text) {
         announced.get(tx)?.push(text)
       },
@@ -108,5 +123,9 @@ export async function openSharedStore(
       },
     }
   }
-  return { faults, connect, own: store }
+  function reconnected(name: string): void {
+    for (const [hear, of] of sessions) if (of === name) hear(null)
+  }
+
+  return { faults, connect, reconnected, own: store }
 }

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { minute } from '../../model/instant.ts'
+import { formatDuration, minute, second } from '../../model/instant.ts'
 import { Duration, Moment } from '../duration.ts'
 import { oneOf, wholeBetween } from '../random.ts'
 import type { FaultKind } from './fault-kind.ts'
@@ -63,6 +63,25 @@ export const operate: FaultKind<z.infer<typeof Operate>> = {
   draw: (random, when, { target }) => ({ kind: 'operate', at: when, host: target, what: oneOf(random, operations) }),
   words: ({ host: name, what }) => `somebody wants ${operationWords[what]} ${name}`,
   begin: (fleet, fault) => fleet.people.operate(fault.host, fault.what),
+}
+
+const HostCommand = z.strictObject({ kind: z.literal('hostCommand'), at, host, runsMs: Moment, code: z.int().min(0).max(255) })
+
+/** Somebody runs a command on a host itself. */
+export const hostCommand: FaultKind<z.infer<typeof HostCommand>> = {
+  kind: 'hostCommand',
+  schema: HostCommand,
+  perDay: 0.3,
+  per: 'host',
+  draw: (random, when, { target }) => ({
+    kind: 'hostCommand',
+    at: when,
+    host: target,
+    runsMs: wholeBetween(random, 1, 900) * second,
+    code: random.fraction() < 0.8 ? 0 : 1,
+  }),
+  words: ({ host: name, runsMs }) => `somebody wants a command of ${formatDuration(runsMs)} run on ${name}`,
+  begin: (fleet, { host: name, runsMs, code }) => fleet.people.run(name, { runsMs, code, logBytes: 64 }),
 }
 
 const Cancel = z.strictObject({ kind: z.literal('cancel'), at, job: z.string() })

@@ -58,6 +58,24 @@ export const agentFreeze: FaultKind<z.infer<typeof AgentFreeze>> = {
   end: (fleet, { host }) => fleet.host(host).agent.life()?.thaw(),
 }
 
+const SecondAgent = z.strictObject({ kind: z.literal('secondAgent'), at, for: Duration, host: z.string() })
+
+/** Somebody copied the folder of an agent to another account of its machine, and started that as well. Only scripts bring it: people do it, chance does not. */
+export const secondAgent: FaultKind<z.infer<typeof SecondAgent>> = {
+  kind: 'secondAgent',
+  schema: SecondAgent,
+  perDay: 0,
+  per: 'host',
+  draw: (random, when, { target }) => ({ kind: 'secondAgent', at: when, for: wholeBetween(random, 1, 30) * minute, host: target }),
+  words: ({ host }) => `a second agent, of another account, speaks for ${host}`,
+  begin: (fleet, { host }) => fleet.host(host).second.start(),
+  end(fleet, { host }) {
+    const { second } = fleet.host(host)
+    second.comesBackAfter(Number.POSITIVE_INFINITY)
+    second.kill()
+  },
+}
+
 const SupervisorDies = z.strictObject({ kind: z.literal('supervisorDies'), at, host: z.string() })
 
 /** The supervisor of one running command is killed, and the command with it. */

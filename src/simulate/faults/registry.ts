@@ -3,9 +3,9 @@ import { clockDrift, clockJump } from './clock-faults.ts'
 import type { FaultBase, FaultKind } from './fault-kind.ts'
 import { boot, destroyLeaves, diskFull, ghostSlot, imagesGone, powerLoss, sandboxDies, stopFails } from './machine-faults.ts'
 import { badLine, partition } from './network-faults.ts'
-import { cancel, cordon, drain, editSpec, operate } from './people.ts'
-import { agentCrash, agentFreeze, controllerCrash, controllerFreeze, supervisorDies } from './process-faults.ts'
-import { storeFails, storeFull, storeSlow } from './store-faults.ts'
+import { cancel, cordon, drain, editSpec, hostCommand, operate } from './people.ts'
+import { agentCrash, agentFreeze, controllerCrash, controllerFreeze, secondAgent, supervisorDies } from './process-faults.ts'
+import { storeCut, storeFails, storeFull, storeSlow } from './store-faults.ts'
 
 const all = [
   agentCrash,
@@ -33,6 +33,9 @@ const all = [
   operate,
   cancel,
   editSpec,
+  storeCut,
+  hostCommand,
+  secondAgent,
 ] as const
 
 /** Every kind of fault that chance or a script may bring. A new kind is one entry here. */

@@ -41,6 +41,29 @@ export const storeFails: FaultKind<z.infer<typeof StoreFails>> = {
   },
 }
 
+const StoreCut = z.strictObject({ kind: z.literal('storeCut'), ...window, controller: z.int().min(0).max(2) })
+
+/** A controller does not reach the database, while hosts and people reach it. */
+export const storeCut: FaultKind<z.infer<typeof StoreCut>> = {
+  kind: 'storeCut',
+  schema: StoreCut,
+  perDay: 2,
+  per: 'fleet',
+  draw: (random, at, { controllers }) => ({
+    kind: 'storeCut',
+    at,
+    for: wholeBetween(random, 2, 300) * second,
+    controller: wholeBetween(random, 0, controllers - 1),
+  }),
+  words: ({ controller }) => `controller-${controller + 1} does not reach the database`,
+  begin: (fleet, { controller }) => void fleet.store.faults.unreachableFor.add(`controller-${controller + 1}`),
+  end(fleet, { controller }) {
+    const name = `controller-${controller + 1}`
+    fleet.store.faults.unreachableFor.delete(name)
+    fleet.store.reconnected(name)
+  },
+}
+
 const StoreSlow = z.strictObject({ kind: z.literal('storeSlow'), ...window, ms: Duration })
 
 export const storeSlow: FaultKind<z.infer<typeof StoreSlow>> = {
