@@ -20,7 +20,7 @@ type Sentence = (event: Event, naming: Naming) => string
 export function eventWords(event: Event, naming: Naming): Words {
   const sentence = sentences[event.kind] ?? otherwise
   const what = sentence(event, naming)
-  return [actorOf(event, naming), event.result === 'ok' ? what : `${what} (${event.result})`]
+  return [actorOf(event, naming), event.result === 'failed' ? `${what} (failed)` : what]
 }
 
 function actorOf({ actor }: Event, { leader }: Naming): string {
@@ -158,6 +158,6 @@ function changeOf(event: Event): string {
 
 /** What has no sentence of its own is told as it is: nothing may be hidden. */
 function otherwise(event: Event, naming: Naming): string {
-  const facts = Object.entries(event.data).map(([name]) => `${name} ${text(event, name)}`)
-  return `${event.kind} ${subjectOf(event, naming)}${facts.length === 0 ? '' : ` (${facts.join(', ')})`}`
+  const facts = [event.result, ...Object.keys(event.data).map((name) => `${name} ${text(event, name)}`)]
+  return `${event.kind} ${subjectOf(event, naming)} (${facts.join(', ')})`
 }

@@ -10,17 +10,20 @@ export interface Life {
   /** Resolves when it is over. */
   readonly died: Promise<void>
   end(): void
-  /** Ends at the nth call of a port from now. */
-  endAtCall(calls: number, moment: Moment): void
-  /** Ends before the nth statement from now that it sends to its store, whatever else went through before. */
-  endAtStatement(statements: number): void
+  /** Ends at the nth call of a port from now; `of`: only calls of this name count. */
+  endAtCall(calls: number, moment: Moment, of?: string): void
+  /**
+   * Ends before the nth statement from now that it sends to its store, whatever else went through before. `into`: ends instead after its nth insert into
+   * that table, before the statement that follows, so that it was made and never kept.
+   */
+  endAtStatement(statements: number, into?: string): void
   /** SIGSTOP: no call goes out and no answer is heard until `thaw`. */
   freeze(): void
   thaw(): void
   /** Counts a call: whether it goes out, and whether its answer is heard. */
-  call(): 'heard' | 'unheard' | 'never'
+  call(name: string): 'heard' | 'unheard' | 'never'
   /** Counts a statement; throws when the process died over it. */
-  statement(): void
+  statement(sql: string): void
   /** Resolves when it runs: at once but while it is frozen. */
   running(): Promise<void> | null
 }
@@ -38,6 +41,9 @@ export function newLife(): Life {
   let calls = Number.POSITIVE_INFINITY
   let statements = Number.POSITIVE_INFINITY
   let moment: Moment = 'before'
+  let callsOf: string | null = null
+  let into: string | null = null
+  let struck = false
   let thawed: PromiseWithResolvers<void> | null = null
 
   function end(): void {
@@ -54,12 +60,14 @@ export function newLife(): Life {
     },
     died,
     end,
-    endAtCall(count, when) {
+    endAtCall(count, when, of) {
       calls = count
       moment = when
+      callsOf = of ?? null
     },
-    endAtStatement(count) {
+    endAtStatement(count, table) {
       statements = count
+      into = table ?? null
     },
     freeze() {
       thawed ??= Promise.withResolvers<void>()
@@ -68,17 +76,23 @@ export function newLife(): Life {
       thawed?.resolve()
       thawed = null
     },
-    call() {
+    call(name) {
       if (!alive) return 'never'
+      if (callsOf !== null && callsOf !== name) return 'heard'
       calls -= 1
       if (calls > 0) return 'heard'
       if (moment === 'before') end()
       return moment === 'before' ? 'never' : 'unheard'
     },
-    statement() {
+    statement(sql) {
       if (!alive) throw new ProcessDied()
-      statements -= 1
-      if (statements > 0) return
+      if (!struck) {
+        if (into !== null && !sql.startsWith(`insert into "${into}"`)) return
+        statements -= 1
+        if (statements > 0) return
+        struck = into !== null
+        if (struck) return
+      }
       end()
       throw new ProcessDied()
     },
@@ -91,10 +105,10 @@ export function never<T>(): Promise<T> {
 }
 
 /** Makes a call for a process, if it lives to see it. */
-export async function inLife<T>(life: Life, work: () => Promise<T>): Promise<T> {
+export async function inLife<T>(life: Life, work: () => Promise<T>, name = ''): Promise<T> {
   const frozenBefore = life.running()
   if (frozenBefore !== null) await frozenBefore
-  const fate = life.call()
+  const fate = life.call(name)
   if (fate === 'never') return never()
   const value = await work().catch(async (error: unknown) => {
     await heard(life)
@@ -121,7 +135,7 @@ export function mortalPort<T extends object>(port: T, life: Life): T {
       if (known !== undefined) return known
       const member: unknown = Reflect.get(target, name)
       if (typeof member !== 'function') return member
-      const mortal = (...args: unknown[]): unknown => inLife(life, async () => Reflect.apply(member, target, args) as unknown)
+      const mortal = (...args: unknown[]): unknown => inLife(life, async () => Reflect.apply(member, target, args) as unknown, String(name))
       wrapped.set(name, mortal)
       return mortal
     },

@@ -56,7 +56,7 @@ export async function openSharedStore(
     beforeStatement(sql) {
       if (faults.full && /^(?:insert|update|delete)/.test(sql)) throw new CideryError('STORAGE_FULL', 'the disk of the database is full')
       if (faults.commitFails && sql === 'commit') throw new CideryError('UNAVAILABLE', 'the disk of the database failed over a commit')
-      owner?.statement()
+      owner?.statement(sql)
     },
     committed: options.committed,
   })
@@ -81,7 +81,7 @@ export async function openSharedStore(
     async function owned<T>(work: () => Promise<T>): Promise<T> {
       owner = life
       try {
-        if (!life.alive) life.statement()
+        if (!life.alive) life.statement('')
         if (faults.slowMs > 0) await options.timers.sleep(faults.slowMs)
         owner = life
         return await work()

@@ -95,7 +95,9 @@ export function broken({ expect: expected, ...scenario }: Story, told: Told): re
   const { violation, restMs } = told.result
   return [
     ...(violation === null ? [] : [`${violation.property}: ${violation.problem}`]),
-    ...(restMs !== null && restMs <= limit(expected.restWithin) ? [] : [`it came to rest after ${restMs} ms`]),
+    ...(restMs !== null && restMs <= limit(expected.restWithin)
+      ? []
+      : [restMs === null ? 'it did not come to rest' : `it came to rest after ${restMs} ms`]),
     ...wrongJobs(
       expected,
       scenario.jobs.map(({ key }) => key),

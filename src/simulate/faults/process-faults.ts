@@ -17,6 +17,8 @@ const AgentCrash = z.strictObject({
   host: z.string(),
   /** Dies at its nth call of a port from then on; 0: at once. */
   calls: z.int().nonnegative(),
+  /** Only calls of this name count: `create`, `start`, `sync` …. */
+  of: z.string().optional(),
   moment: z.enum(['before', 'after']),
   /** Its service manager starts it after so long, ms. */
   backAfter: Moment,
@@ -35,13 +37,13 @@ export const agentCrash: FaultKind<z.infer<typeof AgentCrash>> = {
     moment: random.fraction() < 0.5 ? 'before' : 'after',
     backAfter: random.fraction() < 0.8 ? wholeBetween(random, 1, 30) * second : wholeBetween(random, 1, 45) * minute,
   }),
-  words: ({ host, calls, moment, backAfter }) =>
-    `the agent of ${host} is killed ${calls === 0 ? 'now' : `${moment} its ${nth(calls)} call from now`}, and comes back ${formatDuration(backAfter)} later`,
-  begin(fleet, { host, calls, moment, backAfter }) {
+  words: ({ host, calls, moment, of, backAfter }) =>
+    `the agent of ${host} is killed ${calls === 0 ? 'now' : `${moment} its ${nth(calls)} call ${of === undefined ? '' : `of ${of} `}from now`}, and comes back ${formatDuration(backAfter)} later`,
+  begin(fleet, { host, calls, moment, of, backAfter }) {
     const { agent } = fleet.host(host)
     agent.comesBackAfter(backAfter)
     if (calls === 0) agent.kill()
-    else agent.life()?.endAtCall(calls, moment)
+    else agent.life()?.endAtCall(calls, moment, of)
   },
 }
 
@@ -101,6 +103,8 @@ const ControllerCrash = z.strictObject({
   controller,
   /** Dies before its nth statement from then on, inside whatever transaction that is; 0: at once. */
   statements: z.int().nonnegative(),
+  /** Only inserts into this table count, and it dies after the nth of them, before what follows it in the transaction. */
+  into: z.string().optional(),
   backAfter: Moment,
 })
 
@@ -116,13 +120,13 @@ export const controllerCrash: FaultKind<z.infer<typeof ControllerCrash>> = {
     statements: wholeBetween(random, 0, 80),
     backAfter: random.fraction() < 0.8 ? wholeBetween(random, 1, 60) * second : wholeBetween(random, 1, 60) * minute,
   }),
-  words: ({ controller: index, statements, backAfter }) =>
-    `controller-${index + 1} is killed ${statements === 0 ? 'now' : `before its ${nth(statements)} statement from now`}, and comes back ${formatDuration(backAfter)} later`,
-  begin(fleet, { controller: index, statements, backAfter }) {
+  words: ({ controller: index, statements, into, backAfter }) =>
+    `controller-${index + 1} is killed ${statements === 0 ? 'now' : into === undefined ? `before its ${nth(statements)} statement from now` : `after its ${nth(statements)} insert into ${into}, before the commit`}, and comes back ${formatDuration(backAfter)} later`,
+  begin(fleet, { controller: index, statements, into, backAfter }) {
     const target = fleet.controllers[index]
     target?.comesBackAfter(backAfter)
     if (statements === 0) target?.life()?.end()
-    else target?.life()?.endAtStatement(statements)
+    else target?.life()?.endAtStatement(statements, into)
   },
 }
 
