@@ -3,6 +3,7 @@ import { formatDuration, minute, second } from '../../model/instant.ts'
 import { Duration, Moment } from '../duration.ts'
 import { wholeBetween } from '../random.ts'
 import type { FaultKind } from './fault-kind.ts'
+import { strike, struckBy, struckWords, Struck } from './struck.ts'
 
 const at = Moment
 
@@ -95,7 +96,7 @@ export const supervisorDies: FaultKind<z.infer<typeof SupervisorDies>> = {
   },
 }
 
-const controller = z.int().min(0).max(2)
+const controller = Struck
 
 const ControllerCrash = z.strictObject({
   kind: z.literal('controllerCrash'),
@@ -120,14 +121,20 @@ export const controllerCrash: FaultKind<z.infer<typeof ControllerCrash>> = {
     statements: wholeBetween(random, 0, 80),
     backAfter: random.fraction() < 0.8 ? wholeBetween(random, 1, 60) * second : wholeBetween(random, 1, 60) * minute,
   }),
-  words: ({ controller: index, statements, into, backAfter }) =>
-    `controller-${index + 1} is killed ${statements === 0 ? 'now' : into === undefined ? `before its ${nth(statements)} statement from now` : `after its ${nth(statements)} insert into ${into}, before the commit`}, and comes back ${formatDuration(backAfter)} later`,
-  begin(fleet, { controller: index, statements, into, backAfter }) {
-    const target = fleet.controllers[index]
+  words: (fault) => `${struckWords(fault)} is killed ${strokeWords(fault)}, and comes back ${formatDuration(fault.backAfter)} later`,
+  begin(fleet, fault) {
+    const { statements, into, backAfter } = fault
+    const target = strike(fleet, fault)
     target?.comesBackAfter(backAfter)
     if (statements === 0) target?.life()?.end()
     else target?.life()?.endAtStatement(statements, into)
   },
+}
+
+function strokeWords({ statements, into }: z.infer<typeof ControllerCrash>): string {
+  if (statements === 0) return 'now'
+  if (into === undefined) return `before its ${nth(statements)} statement from now`
+  return `after its ${nth(statements)} insert into ${into}, before the commit`
 }
 
 const ControllerFreeze = z.strictObject({ kind: z.literal('controllerFreeze'), at, for: Duration, controller })
@@ -144,7 +151,7 @@ export const controllerFreeze: FaultKind<z.infer<typeof ControllerFreeze>> = {
     for: wholeBetween(random, 2, 300) * second,
     controller: wholeBetween(random, 0, controllers - 1),
   }),
-  words: (fault) => `controller-${fault.controller + 1} stands still, and does not know it`,
-  begin: (fleet, fault) => fleet.controllers[fault.controller]?.life()?.freeze(),
-  end: (fleet, fault) => fleet.controllers[fault.controller]?.life()?.thaw(),
+  words: (fault) => `${struckWords(fault)} stands still, and does not know it`,
+  begin: (fleet, fault) => strike(fleet, fault)?.life()?.freeze(),
+  end: (_fleet, fault) => struckBy(fault)?.life()?.thaw(),
 }

@@ -3,6 +3,7 @@ import { formatDuration, second } from '../../model/instant.ts'
 import { Duration, Moment } from '../duration.ts'
 import { wholeBetween } from '../random.ts'
 import type { FaultKind } from './fault-kind.ts'
+import { strike, struckBy, struckWords, Struck } from './struck.ts'
 
 const window = { at: Moment, for: Duration }
 
@@ -41,7 +42,7 @@ export const storeFails: FaultKind<z.infer<typeof StoreFails>> = {
   },
 }
 
-const StoreCut = z.strictObject({ kind: z.literal('storeCut'), ...window, controller: z.int().min(0).max(2) })
+const StoreCut = z.strictObject({ kind: z.literal('storeCut'), ...window, controller: Struck })
 
 /** A controller does not reach the database, while hosts and people reach it. */
 export const storeCut: FaultKind<z.infer<typeof StoreCut>> = {
@@ -55,12 +56,16 @@ export const storeCut: FaultKind<z.infer<typeof StoreCut>> = {
     for: wholeBetween(random, 2, 300) * second,
     controller: wholeBetween(random, 0, controllers - 1),
   }),
-  words: ({ controller }) => `controller-${controller + 1} does not reach the database`,
-  begin: (fleet, { controller }) => void fleet.store.faults.unreachableFor.add(`controller-${controller + 1}`),
-  end(fleet, { controller }) {
-    const name = `controller-${controller + 1}`
-    fleet.store.faults.unreachableFor.delete(name)
-    fleet.store.reconnected(name)
+  words: (fault) => `${struckWords(fault)} does not reach the database`,
+  begin(fleet, fault) {
+    const found = strike(fleet, fault)
+    if (found !== undefined) fleet.store.faults.unreachableFor.add(found.name)
+  },
+  end(fleet, fault) {
+    const found = struckBy(fault)
+    if (found === undefined) return
+    fleet.store.faults.unreachableFor.delete(found.name)
+    fleet.store.reconnected(found.name)
   },
 }
 
