@@ -131,8 +131,10 @@ export function attemptBoard(around: AttemptSurroundings): AttemptBoard {
 
   /** To its end, whatever is in the way for a while: a journal on a full disk stops an attempt, and nobody else goes on with it. */
   async function carryOut({ attempt }: Held): Promise<void> {
-    for (;;) {
+    for (let again = false; ; again = true) {
       try {
+        // What is not in the journal yet is not gone on from.
+        if (again) await attempt.quietly({})
         return await carryOutAttempt(attempt)
       } catch (error) {
         around.stopping.throwIfAborted()
