@@ -39,7 +39,7 @@ queues:
 `
 
 function drawHost(index: number): unknown {
-  if (index % 5 === 4)
+  if (index % 5 === 1)
     return {
       name: `linux-${index}`,
       pool: 'linux',

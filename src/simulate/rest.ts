@@ -10,10 +10,15 @@ import type { Scenario, ScenarioJob } from './scenario.ts'
 /** What is not yet at rest in a fleet that nothing disturbs any more; empty: all is. Each a sentence. */
 export function unrest(fleet: BuiltFleet, nameOf: (id: string) => string): readonly string[] {
   const jobs = rows(fleet, "select id, state from jobs where state <> 'ended' order by id limit 5") as { id: string; state: string }[]
+  const operations = rows(fleet, 'select kind, state from operations where ended_at is null order by id limit 5') as {
+    kind: string
+    state: string
+  }[]
   const people = fleet.people.waiting() > 0 ? [`${fleet.people.waiting()} requests of people are not answered`] : []
   const hosts = (rows(fleet, 'select * from hosts order by name') as HostRow[]).map(hostOf)
   return [
     ...jobs.map(({ id, state }) => `${nameOf(id)} is ${state}`),
+    ...operations.map(({ kind, state }) => `an operation (${kind}) is ${state}`),
     ...people,
     ...hosts.flatMap((host) => notReady(host, fleet.host(host.name)) ?? []),
     ...[...fleet.hosts.values()].flatMap(({ machine }) => leftOn(machine) ?? []),

@@ -20,6 +20,8 @@ interface Held {
 
 const repeatAfter = 5 * second
 const hearWithin = 10 * second
+/** An operation that could not be carried on is taken up again after this long. */
+const carryOnAfter = 10 * second
 
 /** The operations asked of this host, one at a time. */
 export interface OperationBoard {
@@ -80,12 +82,35 @@ export function operationBoard(around: OperationBoardOptions): OperationBoard {
       kill: entry.kill.signal,
       heard: () => heard(entry),
     }
-    const work = orAborted(carryOutOperation(task), stopping)
+    const work = orAborted(carryOut(entry, task), stopping)
       .catch((error: unknown) => {
         if (!stopping.aborted) log.error('an operation broke off', { operation: entry.record.id, error: messageOf(error) })
       })
       .finally(() => running.delete(work))
     running.add(work)
+  }
+
+  /** To its end, whatever is in the way for a while: one that stays where a full disk stopped it would keep all others of this host out. */
+  async function carryOut(entry: Held, task: OperationTask): Promise<void> {
+    for (let again = false; ; again = true) {
+      try {
+        if (again) await takeUpAgain(entry)
+        if (!again || !isOver(entry.record)) await carryOutOperation(task)
+        return
+      } catch (error) {
+        stopping.throwIfAborted()
+        log.error('an operation could not be carried on; it is tried again', { operation: entry.record.id, error: messageOf(error) })
+        await timers.sleep(carryOnAfter, stopping)
+      }
+    }
+  }
+
+  /** What is not in the journal yet is not gone on from; and nobody is surprised by what was given up while it waited. */
+  async function takeUpAgain(entry: Held): Promise<void> {
+    const { state } = entry.record
+    const unbegun = state === 'PENDING' || state === 'VALIDATING'
+    if (unbegun && !entry.listed) await move(entry, 'SKIPPED', { reason: 'nobody wants it any more' })
+    else await save(entry, entry.record)
   }
 
   async function heard(entry: Held): Promise<void> {
@@ -107,9 +132,21 @@ export function operationBoard(around: OperationBoardOptions): OperationBoard {
     const record = newOperationRecord(desired, clock.now(), { bootId, instanceId })
     const what = request.kind === 'exec' ? `exec: ${request.command.join(' ')}`.slice(0, 300) : request.kind
     const entry = add(record)
-    await move(entry, 'VALIDATING')
-    entry.record = { ...entry.record, rejected: { by: id, kind: request.kind, pid } }
-    await move(entry, 'BLOCKED', { reason: `operation ${id} (${what}, pid ${pid ?? 'none'}) runs on this host` })
+    await orForget(entry, async () => {
+      await move(entry, 'VALIDATING')
+      entry.record = { ...entry.record, rejected: { by: id, kind: request.kind, pid } }
+      await move(entry, 'BLOCKED', { reason: `operation ${id} (${what}, pid ${pid ?? 'none'}) runs on this host` })
+    })
+  }
+
+  /** An operation that could not be written down at all is asked for again, with the next sync. */
+  async function orForget(entry: Held, work: () => Promise<void>): Promise<void> {
+    try {
+      await work()
+    } catch (error) {
+      held.delete(entry.record.id)
+      throw error
+    }
   }
 
   /** Gives the turn to one that waits, when nothing runs. */
@@ -139,7 +176,7 @@ export function operationBoard(around: OperationBoardOptions): OperationBoard {
       const busy = current()
       if (busy !== undefined) return block(desired, busy)
       const entry = add(newOperationRecord(desired, clock.now(), { bootId, instanceId }))
-      await journal.put('operation', desired.id, entry.record)
+      await orForget(entry, () => journal.put('operation', desired.id, entry.record))
       start(entry)
       return
     }
