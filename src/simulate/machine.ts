@@ -136,14 +136,24 @@ export function createMachine(shape: MachineShape, around: MachineSurroundings):
 
 /** The same machine as another account of it sees it, that has a copy of the agent's identity: nothing of its sandboxes and commands. */
 export function otherAccountOf(machine: Machine, identity: AgentIdentity): Machine {
-  const nothing = (): never => {
-    throw new CideryError('ENGINE_FAILED', 'nothing runs in this account')
-  }
+  const { supervisors } = machine
   return {
     ...machine,
     journal: machineJournal(identity, () => machine.faults.diskFull),
     engines: new Map(),
-    supervisors: { ...machine.supervisors, alive: () => [], list: async () => [], start: async () => nothing() },
+    supervisors: {
+      ...supervisors,
+      start: () => Promise.reject(new CideryError('ENGINE_FAILED', 'nothing runs in this account')),
+      inspect: async () => ({ state: 'none' }),
+      wait: async () => ({ state: 'none' }),
+      cancel: async () => undefined,
+      remove: async () => undefined,
+      readLog: async () => new Uint8Array(),
+      logLength: async () => 0,
+      programs: async () => [],
+      list: async () => [],
+      alive: () => [],
+    },
   }
 }
 

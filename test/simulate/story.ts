@@ -45,7 +45,7 @@ export function readStory(text: string): Story {
 
 export interface Told {
   readonly result: SimulationResult
-  /** The whole journal, as it is kept. */
+  /** The whole journal as it is kept, under what it tells of. */
   readonly journal: string
   readonly jobs: Readonly<Record<string, JobEnd>>
   /** `up, open` by name. */
@@ -54,7 +54,7 @@ export interface Told {
 }
 
 /** Runs a story, and keeps what its rows say at the end. */
-export async function tellStory({ expect: _expected, tells: _tells, ...scenario }: Story): Promise<Told> {
+export async function tellStory({ expect: _expected, tells, ...scenario }: Story): Promise<Told> {
   const keys = new Map<string, string>()
   const attempts = new Map<string, string[]>()
   let hosts: readonly HostRow[] = []
@@ -83,7 +83,7 @@ export async function tellStory({ expect: _expected, tells: _tells, ...scenario 
   const all = [...attempts.values()].flat()
   return {
     result,
-    journal: `${result.journal.join('\n')}\n`,
+    journal: `# ${tells}\n\n${result.journal.join('\n')}\n`,
     jobs: Object.fromEntries(ends),
     hosts: Object.fromEntries(hosts.map(hostOf).map(({ name, state, schedulable }) => [name, `${state}, ${schedulable.kind}`])),
     attemptsOn: Object.fromEntries(scenario.hosts.map(({ name }) => [name, all.filter((host) => host === name).length])),
