@@ -111,6 +111,7 @@ export async function startAgentLoop(ports: AgentPorts, options: AgentLoopOption
     settings: () => settings,
     correctedNow: () => clock.now() - (clockSkewMs ?? 0),
     onChange: changed,
+    roomToBoot: (engine, signal) => readiness.waitForRoom(engine, attempts.live(), signal),
     onBoot: (engine, image, proof) => readiness.booted(engine, image, proof),
     onResidue: (left) => residue.add(left),
   }
@@ -130,7 +131,8 @@ export async function startAgentLoop(ports: AgentPorts, options: AgentLoopOption
     residue,
     stopping,
     settings: () => settings,
-    idle: () => attempts.live() === 0,
+    live: () => attempts.live(),
+    slots: (engine) => facts.engine(engine)?.slots ?? 0,
     hasImages: (engine) => facts.engine(engine)?.capabilities.images ?? false,
     onChange: () => void facts.look(),
   })

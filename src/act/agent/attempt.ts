@@ -19,6 +19,8 @@ export interface AttemptSurroundings {
   readonly correctedNow: () => number
   /** Something changed that the controller should hear of. */
   readonly onChange: () => void
+  /** Resolves when no look of our own holds the slot that an attempt of this engine was promised; rejects when the signal is aborted. */
+  readonly roomToBoot: (engine: EngineName, signal: AbortSignal) => Promise<void>
   /** A real boot of a sandbox went well or not. */
   readonly onBoot: (engine: EngineName, image: string | null, proof: Proof) => void
   /** A sandbox left something behind: its engine is not to be used until that is gone. */

@@ -66,6 +66,10 @@ async function boot(attempt: Attempt): Promise<AttemptState> {
   const { around } = attempt
   const { timers, clock } = around.ports
   const { id, jobId, job } = attempt.record()
+  await around.roomToBoot(job.engine, AbortSignal.any([attempt.stop, around.stopping])).catch(() => {
+    // Told to stop, which is looked at next.
+  })
+  around.stopping.throwIfAborted()
   if (attempt.stop.aborted) return 'cleaning'
   try {
     const engine = engineOf(attempt)

@@ -1,4 +1,4 @@
-import { withDeadline } from '../../act/agent/deadline.ts'
+import { orAborted, withDeadline } from '../../act/agent/deadline.ts'
 import { runInside } from '../../act/agent/inside.ts'
 import { messageOf } from '../../act/agent/outcome.ts'
 import { second, type Milliseconds } from '../../model/instant.ts'
@@ -16,10 +16,12 @@ export interface ReadinessOptions {
   readonly settings: () => AgentSettings
   readonly blockedAddresses: readonly string[]
   readonly residue: Residue
-  /** Whether no job runs here: a probe never takes a job's room. */
-  readonly idle: () => boolean
+  /** Attempts that run here: a probe that nobody asked for never takes a job's room. */
+  readonly live: () => number
   /** Whether an engine works on images here. */
   readonly hasImages: (engine: EngineName) => boolean
+  /** Sandboxes that an engine takes at once. */
+  readonly slots: (engine: EngineName) => number
   readonly onChange: () => void
   readonly stopping: AbortSignal
 }
@@ -37,6 +39,11 @@ export interface ReadinessBoard {
   all(): readonly Readiness[]
   /** Images that a sandbox could start from, by the last check. */
   images(): readonly string[]
+  /**
+   * Resolves when no probe holds a slot that is one of so many that jobs need: the controller gives slots away before it hears of a probe. Rejects when
+   * the signal is aborted.
+   */
+  waitForRoom(engine: EngineName, needed: number, signal: AbortSignal): Promise<void>
   /** Sandboxes of probes under way. */
   owners(): readonly string[]
 }
@@ -63,6 +70,8 @@ export function readinessBoard(options: ReadinessOptions): ReadinessBoard {
   const { clock, timers, random, log } = ports
   const entries = new Map<string, Entry>()
   const probes = new Set<string>()
+  /** Proofs under way; none of them rejects. */
+  const proving = new Map<EngineName, Promise<unknown>>()
   const wakeUp = createWakeUp(timers)
   let round: Promise<unknown> = Promise.resolve()
   stopping.addEventListener('abort', wakeUp.close, { once: true })
@@ -115,14 +124,21 @@ export function readinessBoard(options: ReadinessOptions): ReadinessBoard {
   }
 
   async function prove(engine: Engine, image: string | null): Promise<Proof> {
+    const work = proveNow(engine, image)
+    const over = work.catch(() => undefined).then(() => proving.delete(engine.name))
+    proving.set(engine.name, over)
+    return work
+  }
+
+  async function proveNow(engine: Engine, image: string | null): Promise<Proof> {
     const entry = entryOf(engine.name, image)
     const id = ports.ids.next('sbx')
     probes.add(id)
     try {
       const limits = options.settings().engines[engine.name]?.limits ?? 'enforced'
       const { blockedAddresses } = options
-      const proving = proveBoot(ports, { engine, image, id, limits, blockedAddresses, signal: stopping }, runTrue)
-      const { proof, residue } = await withDeadline(timers, proving, { ms: proofLimit, what: 'the boot probe' }).catch(tooLate)
+      const booting = proveBoot(ports, { engine, image, id, limits, blockedAddresses, signal: stopping }, runTrue)
+      const { proof, residue } = await withDeadline(timers, booting, { ms: proofLimit, what: 'the boot probe' }).catch(tooLate)
       note(entry, proof)
       // A probe that was given up, or that could not be removed, holds a slot for ever if nobody goes on about it.
       if (residue !== null) await options.residue.add({ id, engine: engine.name, problem: residue })
@@ -153,7 +169,7 @@ export function readinessBoard(options: ReadinessOptions): ReadinessBoard {
   }
 
   function proofIn(entry: Entry): Milliseconds {
-    if (entry.readiness.check?.ok !== true || !options.idle()) return Number.POSITIVE_INFINITY
+    if (entry.readiness.check?.ok !== true || options.live() > 0) return Number.POSITIVE_INFINITY
     const renewal = options.settings().readiness.bootProofMaxAgeMs * renewAt
     const retry = retryFirst * 2 ** Math.max(0, Math.min(6, entry.failures - 1))
     return entry.lastProofAt + (entry.readiness.boot?.ok === true ? renewal : Math.min(renewal, retry)) - clock.steady()
@@ -200,6 +216,11 @@ export function readinessBoard(options: ReadinessOptions): ReadinessBoard {
         let ok = true
         for (const { engine, image } of targets()) {
           await check(engine, image)
+          // Jobs that run in all of its slots prove more than a look that finds no room.
+          if (options.live() >= options.slots(engine.name) && options.slots(engine.name) > 0) {
+            lines.push(`${readinessKey(engine.name, image)}: jobs run in all slots`)
+            continue
+          }
           const proof = await prove(engine, image)
           ok &&= proof.ok
           lines.push(`${readinessKey(engine.name, image)}: ${proof.ok ? 'boots' : proof.reason}`)
@@ -210,6 +231,10 @@ export function readinessBoard(options: ReadinessOptions): ReadinessBoard {
     images: () => {
       const there = [...entries.values()].filter(({ readiness }) => readiness.check?.ok === true)
       return there.flatMap(({ readiness }) => readiness.image ?? []).toSorted()
+    },
+    async waitForRoom(engine, needed, signal) {
+      const probe = proving.get(engine)
+      if (probe !== undefined && needed >= options.slots(engine)) await orAborted(probe, signal)
     },
     owners: () => [...probes],
   }
