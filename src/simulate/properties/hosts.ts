@@ -1,6 +1,7 @@
 import type { Event } from '../../model/event.ts'
 import { minute, type Milliseconds } from '../../model/instant.ts'
-import type { Property } from './property.ts'
+import { Pool } from '../../model/spec.ts'
+import type { About, Property } from './property.ts'
 
 /** What a report may take to arrive and to be decided on. */
 const reportSlack: Milliseconds = 3 * minute
@@ -34,22 +35,24 @@ export const onlyReadyHostsGetJobs: Property = {
       const [row] = (about.look()?.('select doc from jobs where id = ?', [job]) ?? []) as { readonly doc: string }[]
       if (row === undefined) return null
       const { resolved } = JSON.parse(row.doc) as { readonly resolved: { readonly engine: string; readonly image: string | null } }
-      const key = keyOf({ host, engine: resolved.engine, image: resolved.image })
-      const pool = about.spec.pools[about.scenario.hosts.find(({ name }) => name === host)?.pool ?? 'default']
-      const looks = [
-        ['check', checked.get(key), pool?.readiness.checkMaxAge ?? 0],
-        ['boot', booted.get(key), pool?.readiness.bootProofMaxAge ?? 0],
-      ] as const
-      for (const [name, at, maxAge] of looks) {
-        if (at === undefined)
-          return `${about.keyOf(job)} was given to ${host}, which had no good ${name} of ${resolved.image ?? resolved.engine}`
-        const age = about.now() - at
-        if (age > maxAge + reportSlack)
-          return `${about.keyOf(job)} was given to ${host}, whose last good ${name} was ${Math.round(age / minute)} min old`
-      }
-      return null
+      const { engine, image } = resolved
+      const key = keyOf({ host, engine, image })
+      const { checkMaxAge, bootProofMaxAge } = readinessOf(about, host)
+      const problem = tooOld('check', checked.get(key), checkMaxAge) ?? tooOld('boot', booted.get(key), bootProofMaxAge)
+      return problem === null ? null : `${about.keyOf(job)} was given to ${host}, whose ${image ?? engine} ${problem}`
+    }
+
+    function tooOld(what: string, at: Milliseconds | undefined, maxAge: Milliseconds): string | null {
+      if (at === undefined) return `had no good ${what} yet`
+      const age = about.now() - at
+      return age > maxAge + reportSlack ? `had its last good ${what} ${Math.round(age / minute)} min ago` : null
     }
   },
+}
+
+function readinessOf(about: About, host: string): Pool['readiness'] {
+  const name = about.scenario.hosts.find((each) => each.name === host)?.pool ?? 'default'
+  return about.spec.pools[name]?.readiness ?? Pool.parse({}).readiness
 }
 
 export const twoMacosGuests: Property = {
