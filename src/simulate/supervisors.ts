@@ -186,8 +186,8 @@ export function simulatedSupervisors(
     },
     async waitForLog(id, beyond, signal) {
       const entry = held.get(id)
-      while (entry !== undefined && look(id).state === 'running' && logOf(entry).length <= beyond && !signal.aborted)
-        await nextBurst(entry, signal)
+      if (entry === undefined) return
+      while (look(id).state === 'running' && logOf(entry).length <= beyond && !signal.aborted) await nextBurst(entry, signal)
     },
     programs: async () => [...held.keys()].filter((id) => look(id).state === 'running').map(() => '/simulated/supervisor'),
     list: async () => [...held.keys()],
