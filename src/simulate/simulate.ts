@@ -161,6 +161,15 @@ export async function simulate(scenario: Scenario, options: SimulateOptions): Pr
     if (wrong !== undefined) violations.push({ property: 'logs', problem: wrong, at: now() })
   }
 
+  /** What is under way in the database may sleep, in virtual time. */
+  async function closeStore(): Promise<void> {
+    built.store.faults.slowMs = 0
+    let closed = false
+    const closing = built.store.own.close().then(() => (closed = true))
+    await time.runTo(now() + minute, () => closed)
+    await closing
+  }
+
   plan()
   await time.runTo(scenario.durationMs, broken)
   let restMs: Milliseconds | null = null
@@ -171,7 +180,7 @@ export async function simulate(scenario: Scenario, options: SimulateOptions): Pr
     else await settle()
   }
   const ended = (built.look()?.("select count(*) as n from jobs where state = 'ended'")[0] as { n: number } | undefined)?.n ?? 0
-  await built.store.own.close()
+  await closeStore()
   return {
     violation: violations[0] ?? null,
     hash: chronicle.hash(),
