@@ -56,6 +56,8 @@ function drawJobs(random: Random, about: { readonly durationMs: Milliseconds; re
     return {
       at,
       key: `job-${index + 1}`,
+      // Every second one is so small that slots run out before processors do.
+      ...(index % 2 === 0 ? {} : { shape: { cpu: 2, memoryMiB: 4000 } }),
       queue: oneOf(random, ['ios', 'ios', 'ios', 'tools']),
       runsMs,
       code: random.fraction() < 0.8 ? 0 : wholeBetween(random, 1, 254),
