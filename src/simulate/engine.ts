@@ -38,6 +38,10 @@ interface Guest {
   readonly createdAt: number
   state: EngineSandbox['state']
   reachable: boolean
+  /** The boot that is under way; whoever starts it meanwhile waits for the same. */
+  booting: Promise<void> | null
+  /** How often it was turned on: a boot that was cut short must not make a later one ready. */
+  starts: number
 }
 
 export interface EngineSurroundings {
@@ -51,6 +55,7 @@ export interface EngineSurroundings {
   readonly cutOff: (id: string) => void
 }
 
+const networks = ['nat', 'none'] as const
 /** A machine holds still while it makes a clone or throws one away. */
 const diskWork: readonly [Milliseconds, Milliseconds] = [50, 400]
 
@@ -89,6 +94,10 @@ export function simulatedEngine(shape: EngineShape, around: EngineSurroundings):
     return shape.images.includes(image) && !faults.imagesGone ? null : `the image ${image} is not on this host`
   }
 
+  function refusal({ network }: SandboxRequest): string | null {
+    return networks.some((name) => name === network) ? null : `a sandbox cannot have the network ${network} here`
+  }
+
   async function diskTime(): Promise<void> {
     await timers.sleep(between(random, ...diskWork))
     if (faults.diskFull) throw new CideryError('STORAGE_FULL', 'the disk of the host is full')
@@ -97,26 +106,45 @@ export function simulatedEngine(shape: EngineShape, around: EngineSurroundings):
   function off(id: string, guest: Guest, state: EngineSandbox['state']): void {
     guest.state = state
     guest.reachable = false
+    guest.booting = null
     around.cutOff(id)
   }
 
+  function failed(id: string, why: string): CideryError {
+    tell({ kind: 'bootFailed', host, sandbox: id, why })
+    return new CideryError('ENGINE_FAILED', why)
+  }
+
+  /** Waits until something answers inside, and turns the sandbox on first when it is off. One that comes up already is waited for. */
   async function boot(id: string, guest: Guest): Promise<void> {
-    const fault = faults.boot
-    function failed(why: string): CideryError {
-      tell({ kind: 'bootFailed', host, sandbox: id, why })
-      return new CideryError('ENGINE_FAILED', why)
+    if (guest.booting === null) {
+      if (guest.state !== 'running') turnOn(id, guest)
+      const booting: Promise<void> = comeUp(id, guest).finally(() => {
+        if (guest.booting === booting) guest.booting = null
+      })
+      guest.booting = booting
     }
-    if (fault === 'fails') throw failed('the sandbox did not start')
-    if (running() + ghosts() >= shape.slots) throw failed('the number of machines exceeds the limit of the system')
+    await guest.booting
+  }
+
+  function turnOn(id: string, guest: Guest): void {
+    if (faults.boot === 'fails') throw failed(id, 'the sandbox did not start')
+    if (running() + ghosts() >= shape.slots) throw failed(id, 'the number of machines exceeds the limit of the system')
     guest.state = 'running'
+    guest.starts += 1
     tell({ kind: 'sandboxStarted', host, sandbox: id, engine: shape.name, running: running() })
+  }
+
+  async function comeUp(id: string, guest: Guest): Promise<void> {
+    const fault = faults.boot
+    const start = guest.starts
     if (fault === 'hangs') return never()
     await timers.sleep(between(random, ...shape.bootMs) * (fault === 'slow' ? slowBootFactor : 1))
     if (fault === 'unreachable') {
       await timers.sleep(unreachableAfter)
-      throw failed('the sandbox runs, but nothing answers inside')
+      throw failed(id, 'the sandbox runs, but nothing answers inside')
     }
-    if (guest.state !== 'running') throw failed('the sandbox stopped while it booted')
+    if (guest.state !== 'running' || guest.starts !== start) throw failed(id, 'the sandbox stopped while it booted')
     guest.reachable = true
   }
 
@@ -148,7 +176,7 @@ export function simulatedEngine(shape: EngineShape, around: EngineSurroundings):
           suspend: false,
           nested: false,
           vnc: false,
-          networks: ['nat', 'none'],
+          networks: [...networks],
           limits: ['cpu', 'memory', 'disk', 'processes'],
           images: shape.images.length > 0,
         },
@@ -158,17 +186,26 @@ export function simulatedEngine(shape: EngineShape, around: EngineSurroundings):
     async check(image) {
       const problem = faults.diskFull ? 'the disk of the host is full' : imageProblem(image)
       tell({ kind: 'checked', host, engine: shape.name, image, ok: problem === null, reason: problem ?? '' })
-      return { ok: problem === null, at: clock.now(), reason: problem ?? 'simulated' }
+      return { ok: problem === null, at: clock.now(), reason: problem ?? '' }
     },
     list: async () => [...guests].map(([id, guest]) => view(id, guest)),
     async create(request) {
       const known = guests.get(request.id)
       if (known !== undefined) return view(request.id, known)
+      const refused = refusal(request)
+      if (refused !== null) throw new CideryError('UNSUPPORTED', refused)
       if (request.mount !== null) throw new CideryError('MOUNT_REFUSED', 'this host lets no job see its directories')
       await diskTime()
       const problem = imageProblem(request.image)
-      if (problem !== null) throw new CideryError('ENGINE_FAILED', problem)
-      const guest: Guest = guests.get(request.id) ?? { request, state: 'stopped', reachable: false, createdAt: clock.now() }
+      if (problem !== null) throw new CideryError('UNSUPPORTED', problem)
+      const guest: Guest = guests.get(request.id) ?? {
+        request,
+        state: 'stopped',
+        reachable: false,
+        booting: null,
+        starts: 0,
+        createdAt: clock.now(),
+      }
       if (!guests.has(request.id)) tell({ kind: 'sandboxMade', host, sandbox: request.id, engine: shape.name, image: request.image })
       guests.set(request.id, guest)
       return view(request.id, guest)
