@@ -22,7 +22,8 @@ export function drawScenario(options: DrawOptions): Scenario {
   const durationMs = hours * hour
   const hosts = Array.from({ length: options.hosts }, (_, index) => drawHost(index))
   const controllers = random.fraction() < 0.3 ? 2 : 1
-  const jobs = drawJobs(namedRandom(seed, 'jobs'), { durationMs, perDay: (options.jobsPerHostHour ?? 0.6) * 24 * options.hosts })
+  const queues = options.hosts < 5 ? ['ios'] : ['ios', 'ios', 'ios', 'tools']
+  const jobs = drawJobs(namedRandom(seed, 'jobs'), { durationMs, perDay: (options.jobsPerHostHour ?? 0.6) * 24 * options.hosts, queues })
   const faults = drawFaults({ options, durationMs, controllers, hosts, jobs })
   return Scenario.parse({ seed, durationMs, calmMs: 12 * hour, controllers, spec, hosts, jobs, faults })
 }
@@ -49,7 +50,14 @@ function drawHost(index: number): unknown {
   return { name: `mini-${index}`, pool: 'macs', engines: [{ name: 'tart', slots: 2, images: ['macos-15'], bootMs: [15_000, 40_000] }] }
 }
 
-function drawJobs(random: Random, about: { readonly durationMs: Milliseconds; readonly perDay: number }): readonly Partial<ScenarioJob>[] {
+interface JobDrawing {
+  readonly durationMs: Milliseconds
+  readonly perDay: number
+  /** Those that some host serves, each as often as it is named. */
+  readonly queues: readonly string[]
+}
+
+function drawJobs(random: Random, about: JobDrawing): readonly Partial<ScenarioJob>[] {
   return moments(random, about.perDay, about.durationMs).map((at, index) => {
     const isLong = random.fraction() < 0.1
     const runsMs = Math.round(isLong ? between(random, 30 * minute, 3 * hour) : between(random, 5 * second, 20 * minute))
@@ -58,7 +66,7 @@ function drawJobs(random: Random, about: { readonly durationMs: Milliseconds; re
       key: `job-${index + 1}`,
       // Every second one is so small that slots run out before processors do.
       ...(index % 2 === 0 ? {} : { shape: { cpu: 2, memoryMiB: 4000 } }),
-      queue: oneOf(random, ['ios', 'ios', 'ios', 'tools']),
+      queue: oneOf(random, about.queues),
       runsMs,
       code: random.fraction() < 0.8 ? 0 : wholeBetween(random, 1, 254),
       timeoutS: random.fraction() < 0.05 ? Math.max(1, Math.round(runsMs / 2000)) : 14_400,
@@ -90,7 +98,7 @@ function drawFaults({ options, durationMs, controllers, hosts, jobs }: FaultDraw
       return (kind.per === 'host' ? names : ['']).flatMap((target) => {
         const random = namedRandom(seed, `fault/${kind.kind}/${target}`)
         const about = { target, controllers, jobs: jobs as readonly ScenarioJob[] }
-        return moments(random, rate, durationMs).map((at) => kind.draw(random, at, about))
+        return moments(random, rate, durationMs).flatMap((at) => kind.draw(random, at, about) ?? [])
       })
     })
     .toSorted((a, b) => a.at - b.at)

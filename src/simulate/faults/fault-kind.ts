@@ -26,8 +26,8 @@ export interface FaultKind<T extends FaultBase = FaultBase> {
   /** How often a day chance brings it: to each host, or to the fleet. */
   readonly perDay: number
   readonly per: 'host' | 'fleet'
-  /** Draws what chance brings at a moment. */
-  draw(random: Random, at: Milliseconds, about: Drawing): T
+  /** Draws what chance brings at a moment; null: it finds nothing to strike. */
+  draw(random: Random, at: Milliseconds, about: Drawing): T | null
   /** What it is, for the journal: a clause. */
   words(fault: T): string
   begin(fleet: SimulatedFleet, fault: T): void

@@ -94,9 +94,9 @@ export const cancel: FaultKind<z.infer<typeof Cancel>> = {
   per: 'fleet',
   draw(random, when, { jobs }) {
     const candidates = jobs.filter(({ at: submitted }) => submitted <= when && submitted > when - 30 * minute)
-    return { kind: 'cancel', at: when, job: candidates.length === 0 ? '' : oneOf(random, candidates).key }
+    return candidates.length === 0 ? null : { kind: 'cancel', at: when, job: oneOf(random, candidates).key }
   },
-  words: ({ job }) => (job === '' ? 'somebody finds no job to cancel' : `somebody cancels ${job}`),
+  words: ({ job }) => `somebody cancels ${job}`,
   begin: (fleet, fault) => fleet.people.cancel(fault.job),
 }
 

@@ -43,7 +43,10 @@ export const faultKinds: readonly FaultKind[] = all
 
 /** A fault as a script has it. */
 export type Fault = FaultBase
-export const Fault = z.union(all.map(({ schema }) => schema)) as unknown as z.ZodType<Fault>
+export const Fault = z.discriminatedUnion(
+  'kind',
+  all.map(({ schema }) => schema) as unknown as [z.ZodObject, ...z.ZodObject[]],
+) as unknown as z.ZodType<Fault>
 
 export function faultKind(kind: string): FaultKind {
   const found = faultKinds.find((each) => each.kind === kind)
