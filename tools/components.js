@@ -1,5 +1,6 @@
 import { existsSync, globSync, readFileSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
+import { earlierNodeProgram, installEarlierNode } from './release/node-binaries.js'
 import { root } from './run.js'
 
 const systemFolders = ['/usr/local/sbin', '/usr/sbin', '/sbin', '/usr/local/bin', '/usr/bin', '/bin', '/opt/homebrew/bin']
@@ -22,7 +23,8 @@ function hasPostgres() {
 
 /**
  * The real things that suites need: how to see that one is there, and the Debian packages that bring it. `units` are the services
- * such a package would start at the next boot; they are switched off again when this project installed the package.
+ * such a package would start at the next boot; they are switched off again when this project installed the package. `install` brings one
+ * in a way of its own, and gives a sentence when it cannot.
  */
 export const components = {
   postgres: { found: hasPostgres, by: 'npm ci' },
@@ -49,6 +51,7 @@ export const components = {
   cron: { found: commands('crontab'), debian: ['cron'], units: ['cron.service'] },
   at: { found: commands('at', 'atd'), debian: ['at'], units: ['atd.service'] },
   redis: { found: commands('redis-server'), debian: ['redis-server'], units: ['redis-server.service'] },
+  'earlier-node': { found: () => existsSync(earlierNodeProgram()), by: 'npm', install: installEarlierNode },
   curl: { found: commands('curl'), debian: ['curl'] },
 }
 

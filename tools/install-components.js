@@ -76,8 +76,10 @@ export async function ensureComponents(names) {
   const missing = names.filter((name) => !components[name].found())
   const installable = missing.filter((name) => components[name].debian !== undefined)
   if (installable.length > 0 && isDebian() && process.getuid() === 0) await installPackages(installable)
+  const problems = new Map()
+  for (const name of missing) problems.set(name, await components[name].install?.())
   const still = missing.filter((name) => !components[name].found())
-  return new Map(still.map((name) => [name, whyMissing(name)]))
+  return new Map(still.map((name) => [name, problems.get(name) ?? whyMissing(name)]))
 }
 
 if (import.meta.main) {

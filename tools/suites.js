@@ -23,9 +23,18 @@ export const suites = [
   {
     name: 'simulate',
     include: ['test/simulate/**/*.test.ts'],
+    exclude: ['test/simulate/**/*.releases.test.ts'],
     parallel: true,
     testSeconds: 300,
     minutes: 15,
+  },
+  // The same journal on an older Node of the same line.
+  {
+    name: 'simulate-releases',
+    include: ['test/simulate/**/*.releases.test.ts'],
+    needs: ['earlier-node'],
+    testSeconds: 300,
+    minutes: 10,
   },
   {
     name: 'tooling',
