@@ -149,6 +149,8 @@ const tellings: Telling = {
   checked: null,
   obeyed: null,
   sandboxMade: null,
+  sandboxRefused: null,
+  sandboxStopped: null,
 }
 
 function wordsOf(happening: Told): Words | null {

@@ -65,6 +65,8 @@ export function simulatedEngine(shape: EngineShape, around: EngineSurroundings):
   const guests = new Map<string, Guest>()
   const isMachine = shape.name !== 'user'
   const running = (): number => [...guests.values()].filter(({ state }) => state === 'running').length
+  const jobsBeside = (own: string): number =>
+    [...guests].filter(([id, { state }]) => id !== own && state === 'running' && id.startsWith('att_')).length
   const ghosts = (): number => (shape.name === 'tart' ? faults.ghostSlots : 0)
 
   function view(id: string, guest: Guest): EngineSandbox {
@@ -115,6 +117,12 @@ export function simulatedEngine(shape: EngineShape, around: EngineSurroundings):
     return new CideryError('ENGINE_FAILED', why)
   }
 
+  function stop(id: string, guest: Guest): void {
+    if (guest.state !== 'running') return
+    tell({ kind: 'sandboxStopped', host, sandbox: id })
+    off(id, guest, 'stopped')
+  }
+
   /** Waits until something answers inside, and turns the sandbox on first when it is off. One that comes up already is waited for. */
   async function boot(id: string, guest: Guest): Promise<void> {
     if (guest.booting === null) {
@@ -129,7 +137,10 @@ export function simulatedEngine(shape: EngineShape, around: EngineSurroundings):
 
   function turnOn(id: string, guest: Guest): void {
     if (faults.boot === 'fails') throw failed(id, 'the sandbox did not start')
-    if (running() + ghosts() >= shape.slots) throw failed(id, 'the number of machines exceeds the limit of the system')
+    if (running() + ghosts() >= shape.slots) {
+      tell({ kind: 'sandboxRefused', host, sandbox: id, engine: shape.name, jobs: jobsBeside(id) })
+      throw failed(id, 'the number of machines exceeds the limit of the system')
+    }
     guest.state = 'running'
     guest.starts += 1
     tell({ kind: 'sandboxStarted', host, sandbox: id, engine: shape.name, running: running() })
@@ -231,14 +242,14 @@ export function simulatedEngine(shape: EngineShape, around: EngineSurroundings):
       if (guest === undefined) return
       await timers.sleep(between(random, ...diskWork))
       if (faults.stopFails) throw new CideryError('ENGINE_FAILED', `the sandbox ${id} does not stop`)
-      if (guest.state === 'running') off(id, guest, 'stopped')
+      stop(id, guest)
     },
     async destroy(id) {
       const guest = guests.get(id)
       if (guest === undefined) return
       await timers.sleep(between(random, ...diskWork))
       if (faults.destroyLeaves) throw new CideryError('SANDBOX_RESIDUE', `the sandbox ${id} is still there after it was removed`)
-      if (guest.state === 'running') off(id, guest, 'stopped')
+      stop(id, guest)
       if (guests.delete(id)) tell({ kind: 'sandboxGone', host, sandbox: id })
     },
     async sweep(keep) {
@@ -250,7 +261,7 @@ export function simulatedEngine(shape: EngineShape, around: EngineSurroundings):
           failures.push(`${id} is still there`)
           continue
         }
-        if (guest.state === 'running') off(id, guest, 'stopped')
+        stop(id, guest)
         guests.delete(id)
         gone.push(id)
         tell({ kind: 'sandboxGone', host, sandbox: id })

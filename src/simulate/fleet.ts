@@ -56,6 +56,12 @@ export interface BuiltFleet extends SimulatedFleet {
   look(): Look | null
 }
 
+interface EventRow {
+  readonly row: number
+  readonly epoch: number
+  readonly doc: string
+}
+
 /** Builds the fleet of a scenario, with nothing started yet. */
 export async function buildFleet(scenario: Scenario, options: FleetOptions): Promise<BuiltFleet> {
   const { drivers, log } = options
@@ -68,10 +74,10 @@ export async function buildFleet(scenario: Scenario, options: FleetOptions): Pro
 
   function committed(looking: Look): void {
     look = looking
-    const rows = looking('select rowid as row, doc from events where rowid > ? order by rowid', [lastRow]) as { row: number; doc: string }[]
+    const rows = looking('select rowid as row, epoch, doc from events where rowid > ? order by rowid', [lastRow]) as EventRow[]
     const last = rows.at(-1)
     if (last !== undefined) lastRow = last.row
-    tell({ kind: 'committed', look: looking, events: rows.map(({ doc }) => JSON.parse(doc) as Event) })
+    tell({ kind: 'committed', look: looking, events: rows.map(({ doc, epoch }) => ({ ...(JSON.parse(doc) as Event), epoch })) })
   }
 
   const store = await openSharedStore(drivers.openStore(time), { timers: time.timers, committed })

@@ -8,7 +8,7 @@ export type Happening =
   /** A client was told that its change was made. */
   | { readonly kind: 'answered'; readonly actor: string; readonly what: string; readonly event: Event['kind'] }
   /** A commit; `look` sees the rows as they are now. */
-  | { readonly kind: 'committed'; readonly look: Look; readonly events: readonly Event[] }
+  | { readonly kind: 'committed'; readonly look: Look; readonly events: readonly CommittedEvent[] }
   | { readonly kind: 'runStarted'; readonly host: string; readonly attempt: string; readonly sandbox: string; readonly job: string }
   /** A command of an operation runs on the machine itself. */
   | { readonly kind: 'commandStarted'; readonly host: string; readonly operation: string }
@@ -21,6 +21,10 @@ export type Happening =
       readonly image: string | null
     }
   | { readonly kind: 'sandboxStarted'; readonly host: string; readonly sandbox: string; readonly engine: string; readonly running: number }
+  /** A start was asked for, and there was no slot; `jobs` machines of other attempts ran. */
+  | { readonly kind: 'sandboxRefused'; readonly host: string; readonly sandbox: string; readonly engine: string; readonly jobs: number }
+  /** The agent stopped a sandbox that ran. */
+  | { readonly kind: 'sandboxStopped'; readonly host: string; readonly sandbox: string }
   | { readonly kind: 'sandboxGone'; readonly host: string; readonly sandbox: string }
   /** The cheap look at an engine came out so. */
   | {
@@ -43,6 +47,9 @@ export type Happening =
   | { readonly kind: 'heard'; readonly host: string }
   /** Something of the simulation itself: a process died or came back, a fault began or ended. */
   | { readonly kind: 'told'; readonly who: string; readonly what: string }
+
+/** An event as it is in the journal, under the epoch of the controller that wrote it. */
+export type CommittedEvent = Event & { readonly epoch: number }
 
 export interface RunEnd {
   readonly code: number | null

@@ -55,15 +55,6 @@ function readinessOf(about: About, host: string): Pool['readiness'] {
   return about.spec.pools[name]?.readiness ?? Pool.parse({}).readiness
 }
 
-export const twoMacosGuests: Property = {
-  name: 'never more than two macOS guests run on a host',
-  from: "Apple's licence; tart.md",
-  begin: () => (happening) =>
-    happening.kind === 'sandboxStarted' && happening.engine === 'tart' && happening.running > 2
-      ? `${happening.host} runs ${happening.running} macOS guests`
-      : null,
-}
-
 /** Slots are counted from what hosts say, never from memory. */
 export const slotsAreNotOverbooked: Property = {
   name: 'a host never has more attempts than slots',
@@ -96,21 +87,6 @@ export const busyHostIsNotRestarted: Property = {
       : null,
 }
 
-export const sandboxIsNotShared: Property = {
-  name: 'a sandbox is never used by two jobs',
-  from: 'design 6: each job in a clean sandbox',
-  begin(about) {
-    const users = new Map<string, string>()
-    return (happening) => {
-      if (happening.kind !== 'runStarted') return null
-      const { sandbox, job } = happening
-      const before = users.get(sandbox)
-      users.set(sandbox, job)
-      return before === undefined || before === job ? null : `a sandbox of ${about.keyOf(before)} was used by ${about.keyOf(job)}`
-    }
-  },
-}
-
 export const generationsNeverGoBack: Property = {
   name: 'no host obeys an older wish than it obeyed before',
   from: 'design 3, "level, not edge"',
@@ -127,18 +103,58 @@ export const generationsNeverGoBack: Property = {
   },
 }
 
-/** A controller that just started, or whose clock jumped, calls nobody lost that it heard of a moment ago. */
+/** A controller that just started, or took the lead, calls nobody lost that it had no time to hear. */
 export const livingHostIsNotLost: Property = {
-  name: 'no host is called lost that was answered a moment ago',
+  name: 'no host is called lost that was answered a moment ago, or had nobody to answer it',
   from: 'rivals: all workers expire together',
-  begin: (about) => (happening) => {
-    if (happening.kind !== 'committed') return null
-    for (const event of happening.events) {
-      if (event.kind !== 'host.lost') continue
-      const host = event.subject.slice('host/'.length)
-      const silent = about.now() - about.heardAt(host)
-      if (silent < about.spec.limits.syncPoll) return `${host} was called lost ${Math.round(silent)} ms after it was answered`
+  begin(about) {
+    let ledSince = Number.NEGATIVE_INFINITY
+    return (happening) => {
+      if (happening.kind !== 'committed') return null
+      for (const event of happening.events) {
+        if (event.kind === 'controller.led') ledSince = about.now()
+        if (event.kind !== 'host.lost') continue
+        const host = event.subject.slice('host/'.length)
+        const { syncPoll } = about.spec.limits
+        const silent = Math.round(about.now() - about.heardAt(host))
+        if (silent < syncPoll) return `${host} was called lost ${silent} ms after it was answered`
+        const led = Math.round(about.now() - ledSince)
+        if (led < syncPoll) return `${host} was called lost ${led} ms after a controller took the lead`
+      }
+      return null
     }
-    return null
+  },
+}
+
+/** Events that close a host to new jobs, or open it again. */
+const opening: ReadonlyMap<Event['kind'], string> = new Map([
+  ['host.cordoned', 'cordoned'],
+  ['host.draining', 'draining'],
+  ['host.quarantined', 'quarantined'],
+  ['host.uncordoned', 'open'],
+  ['host.returned', 'open'],
+])
+
+export const closedHostGetsNoJob: Property = {
+  name: 'no job goes to a host that is lost, or that somebody closed',
+  from: 'design 3: steps are conditional on the generation they were decided under',
+  begin() {
+    const closed = new Map<string, string>()
+    const lost = new Set<string>()
+    return (happening) => {
+      if (happening.kind !== 'committed') return null
+      for (const { kind, subject, data } of happening.events) {
+        const name = subject.slice('host/'.length)
+        const now = opening.get(kind)
+        if (now !== undefined) closed.set(name, now)
+        if (kind === 'host.lost') lost.add(name)
+        if (kind === 'host.up') lost.delete(name)
+        if (kind !== 'job.assigned') continue
+        const host = String(data['host'])
+        const state = lost.has(host) ? 'lost' : (closed.get(host) ?? 'open')
+        if (state !== 'open') return `${host} was given a job while it was ${state}`
+      }
+      return null
+    }
   },
 }

@@ -108,3 +108,59 @@ export const outcomeIsTrue: Property = {
     }
   },
 }
+
+/** A command may have done half of its work: it is never begun anew behind the back of its job. */
+export const commandStartsOnce: Property = {
+  name: 'the command of an attempt is started once',
+  from: 'design 3, "attempts are leased"',
+  begin(about) {
+    const started = new Set<string>()
+    return (happening) => {
+      if (happening.kind !== 'runStarted') return null
+      const { attempt, job, host } = happening
+      if (started.has(attempt)) return `the command of ${about.keyOf(job)} was started again on ${host} by the same attempt`
+      started.add(attempt)
+      return null
+    }
+  },
+}
+
+export const triesAreLimited: Property = {
+  name: 'no job is tried more often than its queue allows',
+  from: 'predecessors: a job that kills its host is tried for ever',
+  begin(about) {
+    return (happening) => {
+      for (const event of eventsOf(happening, 'job.assigned')) {
+        const job = jobOf(event)
+        const rows = about.look()?.('select doc from jobs where id = ?', [job]) ?? []
+        const [row] = rows as readonly { readonly doc: string }[]
+        if (row === undefined) continue
+        const { retries } = (JSON.parse(row.doc) as { readonly resolved: { readonly retries: number } }).resolved
+        const tries = Number(event.data['number'])
+        if (tries > retries + 1) return `${about.keyOf(job)} is tried for the ${tries}th time, and may be tried ${retries + 1} times`
+      }
+      return null
+    }
+  },
+}
+
+export const cancelledOnlyWhenAsked: Property = {
+  name: 'no job is cancelled that nobody cancelled',
+  from: 'design 6',
+  begin(about) {
+    const asked = new Set<string>()
+    return (happening) => {
+      if (happening.kind !== 'committed') return null
+      for (const event of happening.events) {
+        if (event.kind === 'job.cancelRequested') asked.add(event.subject)
+        // A drain with a deadline cancels what is left then; whose drain it is, the outcome says.
+        if (event.kind === 'host.draining') asked.add(`drain of ${event.subject.slice('host/'.length)} by ${event.actor}`)
+        if (event.kind !== 'job.ended') continue
+        const outcome = event.data['outcome'] as Outcome
+        if (outcome.kind !== 'cancelled' || asked.has(event.subject) || asked.has(outcome.by)) continue
+        return `${about.keyOf(jobOf(event))} ended as cancelled by ${outcome.by}, and nobody had asked for it`
+      }
+      return null
+    }
+  },
+}
