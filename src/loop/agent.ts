@@ -1,5 +1,4 @@
 import type { Contact } from '../act/agent/attempt-record.ts'
-import type { AttemptSurroundings } from '../act/agent/attempt.ts'
 import { messageOf } from '../act/agent/outcome.ts'
 import { CideryError } from '../model/errors.ts'
 import type { HostFacts } from '../model/host.ts'
@@ -9,7 +8,7 @@ import type { AgentSettings, SyncResponse } from '../model/sync.ts'
 import { judgeHealth, type AgentHealth } from '../observe/agent/health.ts'
 import type { VerdictPolicy } from '../observe/agent/verdict.ts'
 import type { AgentPorts } from '../ports/agent.ts'
-import { attemptBoard } from './agent/attempts.ts'
+import { attemptBoard, type AttemptBoardOptions } from './agent/attempts.ts'
 import { factsBoard } from './agent/facts.ts'
 import { healthWatch } from './agent/health-watch.ts'
 import type { Keyring } from './agent/keyring.ts'
@@ -102,7 +101,7 @@ export async function startAgentLoop(ports: AgentPorts, options: AgentLoopOption
     turns.wake()
   }
   const residue = residueOf(ports, seenAnew)
-  const around: AttemptSurroundings = {
+  const around: AttemptBoardOptions = {
     ports,
     os,
     bootId,
@@ -114,6 +113,7 @@ export async function startAgentLoop(ports: AgentPorts, options: AgentLoopOption
     roomToBoot: (engine, signal) => readiness.waitForRoom(engine, attempts.live(), signal),
     onBoot: (engine, image, proof) => readiness.booted(engine, image, proof),
     onResidue: (left) => residue.add(left),
+    onFreed: () => void facts.look(),
   }
   const attempts = attemptBoard(around)
   const sandboxes = sandboxBoard({

@@ -14,6 +14,8 @@ interface Held {
   acknowledged: number
   endAcknowledged: boolean
   logStarted: boolean
+  /** It was told that its machine is gone. */
+  freed: boolean
   /** The controller asked for it at least once since this agent started, or knows it no more. */
   listed: boolean
 }
@@ -26,6 +28,11 @@ const contactEvery = minute
 const forgetAfter = day
 /** An attempt that could not be carried on is taken up again after this long. */
 const carryOnAfter = 10 * second
+
+export interface AttemptBoardOptions extends AttemptSurroundings {
+  /** The machine of an attempt is gone. */
+  readonly onFreed: () => void
+}
 
 /** The attempts of this host: taken from what the controller wants and from the journal, carried out, reported until acknowledged. */
 export interface AttemptBoard {
@@ -53,7 +60,7 @@ export interface AttemptBoard {
   settled(): Promise<void>
 }
 
-export function attemptBoard(around: AttemptSurroundings): AttemptBoard {
+export function attemptBoard(around: AttemptBoardOptions): AttemptBoard {
   const { clock, timers, journal, supervisors, log } = around.ports
   const held = new Map<string, Held>()
   const running = new Set<Promise<void>>()
@@ -78,6 +85,7 @@ export function attemptBoard(around: AttemptSurroundings): AttemptBoard {
       acknowledged: -1,
       endAcknowledged: false,
       logStarted: false,
+      freed: record.state === 'ended',
       listed: false,
       ...known,
     }
@@ -87,8 +95,19 @@ export function attemptBoard(around: AttemptSurroundings): AttemptBoard {
 
   function onChange(id: string): void {
     const entry = held.get(id)
-    if (entry !== undefined) startLog(entry)
+    if (entry !== undefined) {
+      startLog(entry)
+      freeSlot(entry)
+    }
     around.onChange()
+  }
+
+  /** A machine that the host is still seen to have takes a slot, whoever it was for: that it is gone is told at once. */
+  function freeSlot(entry: Held): void {
+    const { state, job } = entry.attempt.record()
+    if (entry.freed || state !== 'ended' || job.engine === 'user') return
+    entry.freed = true
+    around.onFreed()
   }
 
   function startLog(entry: Held): void {
