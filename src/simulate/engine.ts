@@ -2,13 +2,14 @@ import { CideryError } from '../model/errors.ts'
 import type { EngineFacts } from '../model/host.ts'
 import type { Milliseconds } from '../model/instant.ts'
 import type { EngineName } from '../model/job.ts'
-import type { EngineSandbox, RebootableEngine, SandboxRequest } from '../ports/engine.ts'
+import type { EngineSandbox, RebootableEngine, SandboxRequest, WarmingEngine } from '../ports/engine.ts'
 import type { Random } from '../ports/random.ts'
 import type { Clock, Timers } from '../ports/time.ts'
 import { slowBootFactor, unreachableAfter, type MachineFaults } from './faults-of-machine.ts'
 import type { Tell } from './happening.ts'
 import { never } from './life.ts'
 import { between } from './random.ts'
+import { warmSandboxes } from './warm.ts'
 
 export interface EngineShape {
   readonly name: EngineName
@@ -17,6 +18,10 @@ export interface EngineShape {
   readonly images: readonly string[]
   /** Shortest and longest boot. */
   readonly bootMs: readonly [Milliseconds, Milliseconds]
+  /** Shortest and longest time that a clone, its end, or a short command inside takes; default: some tenths of a second. */
+  readonly workMs?: readonly [Milliseconds, Milliseconds] | undefined
+  /** Whether it can keep sandboxes started before their jobs are there. */
+  readonly warms?: boolean | undefined
 }
 
 export interface SimulatedEngine extends RebootableEngine {
@@ -64,6 +69,9 @@ export function simulatedEngine(shape: EngineShape, around: EngineSurroundings):
   const { host, clock, timers, random, faults, tell } = around
   const guests = new Map<string, Guest>()
   const isMachine = shape.name !== 'user'
+  const workMs = shape.workMs ?? diskWork
+  /** Sandboxes whose disk is being made. */
+  let making = 0
   const running = (): number => [...guests.values()].filter(({ state }) => state === 'running').length
   const jobsBeside = (own: string): number =>
     [...guests].filter(([id, { state }]) => id !== own && state === 'running' && id.startsWith('att_')).length
@@ -101,7 +109,7 @@ export function simulatedEngine(shape: EngineShape, around: EngineSurroundings):
   }
 
   async function diskTime(): Promise<void> {
-    await timers.sleep(between(random, ...diskWork))
+    await timers.sleep(between(random, ...workMs))
     if (faults.diskFull) throw new CideryError('STORAGE_FULL', 'the disk of the host is full')
   }
 
@@ -159,7 +167,63 @@ export function simulatedEngine(shape: EngineShape, around: EngineSurroundings):
     guest.reachable = true
   }
 
-  return {
+  async function make(request: SandboxRequest): Promise<EngineSandbox> {
+    making += 1
+    await diskTime().finally(() => (making -= 1))
+    const problem = imageProblem(request.image)
+    if (problem !== null) throw new CideryError('UNSUPPORTED', problem)
+    const guest: Guest = guests.get(request.id) ?? {
+      request,
+      state: 'stopped',
+      reachable: false,
+      booting: null,
+      starts: 0,
+      createdAt: clock.now(),
+    }
+    if (!guests.has(request.id)) tell({ kind: 'sandboxMade', host, sandbox: request.id, engine: shape.name, image: request.image })
+    guests.set(request.id, guest)
+    return view(request.id, guest)
+  }
+
+  async function start(id: string): Promise<EngineSandbox> {
+    const guest = there(id)
+    if (guest.state === 'broken') throw new CideryError('ENGINE_FAILED', `the sandbox ${id} is broken`)
+    if (!guest.reachable) await boot(id, guest)
+    tell({ kind: 'proved', host, sandbox: id, engine: shape.name, image: guest.request.image })
+    return view(id, guest)
+  }
+
+  function removeNow(id: string): void {
+    const guest = guests.get(id)
+    if (guest !== undefined) stop(id, guest)
+    if (guests.delete(id)) tell({ kind: 'sandboxGone', host, sandbox: id })
+  }
+
+  const warm = warmSandboxes({
+    boot: async (request) => {
+      await make(request)
+      await start(request.id)
+    },
+    remove: removeNow,
+    hasRoom: () => guests.size + making + ghosts() < shape.slots,
+  })
+
+  /** A warm one that is alike takes the name of the sandbox that is asked for; otherwise warm ones make room. */
+  async function warmFor(request: SandboxRequest): Promise<EngineSandbox | null> {
+    const id = await warm.take(request)
+    const guest = id === null ? undefined : guests.get(id)
+    if (id === null || guest === undefined) {
+      warm.makeRoom()
+      return null
+    }
+    const given: Guest = { ...guest, request, createdAt: clock.now() }
+    guests.delete(id)
+    guests.set(request.id, given)
+    tell({ kind: 'sandboxMade', host, sandbox: request.id, engine: shape.name, image: request.image })
+    return view(request.id, given)
+  }
+
+  const engine: SimulatedEngine = {
     name: shape.name,
     ids: () => [...guests.keys()],
     slots: () => Math.max(0, shape.slots - ghosts()),
@@ -199,35 +263,16 @@ export function simulatedEngine(shape: EngineShape, around: EngineSurroundings):
       tell({ kind: 'checked', host, engine: shape.name, image, ok: problem === null, reason: problem ?? '' })
       return { ok: problem === null, at: clock.now(), reason: problem ?? '' }
     },
-    list: async () => [...guests].map(([id, guest]) => view(id, guest)),
+    list: async () => [...guests].filter(([id]) => !warm.isWarm(id)).map(([id, guest]) => view(id, guest)),
     async create(request) {
       const known = guests.get(request.id)
       if (known !== undefined) return view(request.id, known)
       const refused = refusal(request)
       if (refused !== null) throw new CideryError('UNSUPPORTED', refused)
       if (request.mount !== null) throw new CideryError('MOUNT_REFUSED', 'this host lets no job see its directories')
-      await diskTime()
-      const problem = imageProblem(request.image)
-      if (problem !== null) throw new CideryError('UNSUPPORTED', problem)
-      const guest: Guest = guests.get(request.id) ?? {
-        request,
-        state: 'stopped',
-        reachable: false,
-        booting: null,
-        starts: 0,
-        createdAt: clock.now(),
-      }
-      if (!guests.has(request.id)) tell({ kind: 'sandboxMade', host, sandbox: request.id, engine: shape.name, image: request.image })
-      guests.set(request.id, guest)
-      return view(request.id, guest)
+      return (await warmFor(request)) ?? make(request)
     },
-    async start(id) {
-      const guest = there(id)
-      if (guest.state === 'broken') throw new CideryError('ENGINE_FAILED', `the sandbox ${id} is broken`)
-      if (!guest.reachable) await boot(id, guest)
-      tell({ kind: 'proved', host, sandbox: id, engine: shape.name, image: guest.request.image })
-      return view(id, guest)
-    },
+    start,
     async command(id, command) {
       if (there(id).state !== 'running') throw new CideryError('CONFLICT', `the sandbox ${id} does not run`)
       return { argv: ['inside', id, ...command.argv], env: command.env, cwd: command.cwd ?? '/' }
@@ -240,23 +285,22 @@ export function simulatedEngine(shape: EngineShape, around: EngineSurroundings):
     async stop(id) {
       const guest = guests.get(id)
       if (guest === undefined) return
-      await timers.sleep(between(random, ...diskWork))
+      await timers.sleep(between(random, ...workMs))
       if (faults.stopFails) throw new CideryError('ENGINE_FAILED', `the sandbox ${id} does not stop`)
       stop(id, guest)
     },
     async destroy(id) {
       const guest = guests.get(id)
       if (guest === undefined) return
-      await timers.sleep(between(random, ...diskWork))
+      await timers.sleep(between(random, ...workMs))
       if (faults.destroyLeaves) throw new CideryError('SANDBOX_RESIDUE', `the sandbox ${id} is still there after it was removed`)
-      stop(id, guest)
-      if (guests.delete(id)) tell({ kind: 'sandboxGone', host, sandbox: id })
+      removeNow(id)
     },
     async sweep(keep) {
       const gone: string[] = []
       const failures: string[] = []
       for (const [id, guest] of guests) {
-        if (keep.has(id)) continue
+        if (keep.has(id) || warm.isWarm(id)) continue
         if (faults.destroyLeaves || faults.stopFails) {
           failures.push(`${id} is still there`)
           continue
@@ -269,4 +313,6 @@ export function simulatedEngine(shape: EngineShape, around: EngineSurroundings):
       return { sandboxes: gone, accounts: [], processes: 0, bytes: 0, failures }
     },
   }
+  const warming: Pick<WarmingEngine, 'keepWarm'> = { keepWarm: warm.keep }
+  return shape.warms === true ? Object.assign(engine, warming) : engine
 }

@@ -12,6 +12,10 @@ export const ScenarioEngine = z.strictObject({
   images: z.array(Name).default([]),
   /** Shortest and longest boot, ms. */
   bootMs: z.tuple([Moment, Moment]),
+  /** Shortest and longest time that a clone, its end, or a short command inside takes; default: some tenths of a second. */
+  workMs: z.tuple([Moment, Moment]).optional(),
+  /** Whether it can keep sandboxes started before their jobs are there. */
+  warms: z.boolean().default(false),
 })
 
 export const ScenarioHost = z.strictObject({
