@@ -30,7 +30,7 @@ export const tree: readonly Entry[] = [
     name: 'job',
     aliases: ['jobs'],
     heading: 'Jobs',
-    summary: 'list, show, follow, cancel and repeat jobs',
+    summary: 'list, show, follow, cancel, repeat and export jobs',
     load: async () => (await import('./commands/job/job.ts')).job,
   },
   {
@@ -99,6 +99,12 @@ export const tree: readonly Entry[] = [
     heading: 'Plan',
     summary: 'say why a thing waits, and what to do about it',
     load: async () => (await import('./commands/explain.ts')).explain,
+  },
+  {
+    name: 'simulate',
+    heading: 'Plan',
+    summary: 'replay a day of jobs under one or more specs and fleets',
+    load: async () => (await import('./commands/simulate.ts')).simulate,
   },
   {
     name: 'doctor',
