@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { cp, mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { freePort } from './free-port.ts'
@@ -20,13 +21,15 @@ export interface FleetControllerOptions {
   readonly logFile: string
   readonly env: Readonly<Record<string, string>>
   readonly words?: readonly string[]
+  /** Where it listens; off loopback it speaks TLS. Default: loopback, a port that is free. */
+  readonly listen?: { readonly host: string; readonly port: number }
 }
 
 export async function fleetController(options: FleetControllerOptions): Promise<FleetController> {
   const { stateDir, logFile } = options
   // The same for every start: a supervisor of a job must find the way back through a restarted controller.
-  const port = await freePort()
-  const url = `http://127.0.0.1:${port}`
+  const { host, port } = options.listen ?? { host: '127.0.0.1', port: await freePort() }
+  const url = `${host === '127.0.0.1' ? 'http' : 'https'}://${host}:${port}`
   let address: ControllerAddress = { url, caFingerprint: null, token: '' }
   let running: Running | null = null
 
@@ -41,7 +44,7 @@ export async function fleetController(options: FleetControllerOptions): Promise<
     running: present,
     address: () => address,
     async start() {
-      const words = ['controller', 'run', '--state', stateDir, '--listen', `127.0.0.1:${port}`, ...(options.words ?? [])]
+      const words = ['controller', 'run', '--state', stateDir, '--listen', `${host}:${port}`, ...(options.words ?? [])]
       running = startCidery(words, { env: { CIDERY_STATE: stateDir, ...options.env }, logFile })
       address = await controllerOf(stateDir, running)
     },
@@ -54,4 +57,8 @@ export async function fleetController(options: FleetControllerOptions): Promise<
 export async function copyKeys(from: string, to: string): Promise<void> {
   await mkdir(to, { recursive: true, mode: 0o700 })
   await cp(join(from, 'keys'), join(to, 'keys'), { recursive: true })
+  // Only one that listens off loopback has a CA.
+  if (!existsSync(join(from, 'tls', 'ca.key'))) return
+  await mkdir(join(to, 'tls'), { recursive: true, mode: 0o700 })
+  for (const name of ['ca.key', 'ca.pem']) await cp(join(from, 'tls', name), join(to, 'tls', name))
 }

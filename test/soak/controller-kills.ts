@@ -1,13 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
-import type { z } from 'zod'
-import type { ControllerView, JobView } from '../../src/model/api.ts'
-import { allJobs, apiOf, type Api } from '../e2e/api.ts'
-import type { FleetController } from '../e2e/fleet-controller.ts'
+import type { JobView } from '../../src/model/api.ts'
+import { allJobs, type Api } from '../e2e/api.ts'
 import { startFleet, type Fleet } from '../e2e/fleet.ts'
 import { watchForTwins } from '../e2e/observer.ts'
 import { runCidery } from '../e2e/processes.ts'
 import { waitFor } from '../e2e/wait.ts'
+import { apiOfAll, apiOfController, rolesOf, viewOf } from './controllers.ts'
 import { allEnded, logProblems, mulberry32, problemsOf, streamJobs, submit, untilForgotten, type Submitted } from './job-stream.ts'
 
 /**
@@ -24,44 +23,6 @@ const rounds = Number(values.count)
 const victims = ['leader', 'follower', 'database'] as const
 type Victim = (typeof victims)[number]
 const leadLimitMs = 10_000
-
-type View = z.infer<typeof ControllerView>
-
-function apiOfController(controller: FleetController, token: string): Api {
-  return apiOf(() => ({ url: controller.url, token }))
-}
-
-/** Asks the controllers in turn: what one that is dead does not answer is asked of the other. */
-function apiOfAll(fleet: Fleet): Api {
-  let asked = 0
-  const { token } = fleet.address()
-  return apiOf(() => {
-    asked += 1
-    return { url: fleet.controllers[asked % fleet.controllers.length]?.url ?? '', token }
-  })
-}
-
-async function viewOf(fleet: Fleet, controller: FleetController): Promise<View | null> {
-  return apiOfController(controller, fleet.address().token)
-    .get<View>('/controller')
-    .catch(() => null)
-}
-
-interface Roles {
-  readonly leader: FleetController
-  readonly follower: FleetController
-  readonly epoch: number
-}
-
-function rolesOf(fleet: Fleet): Promise<Roles> {
-  return waitFor('one controller to lead and the other to follow', async () => {
-    const seen = await Promise.all(fleet.controllers.map(async (controller) => ({ controller, view: await viewOf(fleet, controller) })))
-    const leader = seen.find(({ view }) => view?.leads === true)
-    const follower = seen.find(({ view }) => view?.leads === false)
-    if (leader === undefined || follower === undefined) return null
-    return { leader: leader.controller, follower: follower.controller, epoch: leader.view?.epoch ?? 0 }
-  })
-}
 
 /** Answers what happened, and what went wrong. */
 async function kill(fleet: Fleet, victim: Victim, random: () => number): Promise<{ readonly about: string; readonly problem?: string }> {
