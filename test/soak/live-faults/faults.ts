@@ -84,7 +84,9 @@ export const faults = {
   'guest dies': {
     on: 'host',
     async strike(host, { random }) {
-      const guests = host.guests()
+      const guests = await waitFor('a guest', async () => (await sleep(200), host.guests().length > 0 && host.guests()), 20_000).catch(
+        () => [],
+      )
       const pid = guests[between(random, 0, guests.length - 1)]
       if (pid === undefined) return 'none ran'
       process.kill(pid, 'SIGKILL')

@@ -1,9 +1,11 @@
 import { closeSync, existsSync, openSync, readdirSync, readFileSync, rmSync, writeSync } from 'node:fs'
 import { cp, mkdir, readdir, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { must } from '../../../src/drivers/engines/commands.ts'
 import { startCidery, type Running } from '../../e2e/processes.ts'
 import { layLine, leftOn, removeLine, type Line } from './lines.ts'
+import { Machine, signalThrough } from './machine.ts'
 
 export const tartProgram = resolve('test/doubles/tart/bin/tart')
 
@@ -29,7 +31,15 @@ export interface Way {
 /** So small that it is full in a moment, so large that two jobs are thought to have room on it. */
 const diskMiB = 256
 
-/** A Mac of the double with a real agent: a network namespace, a small disk for the agent's state, a TART_HOME. */
+interface HostParts {
+  readonly name: string
+  readonly folder: string
+  readonly line: Line
+  readonly machine: Machine
+  readonly way: Way
+}
+
+/** A Mac of the double with a real agent: a network and processes of its own, a small disk for the agent's state, a TART_HOME. */
 export class LiveHost {
   readonly name: string
   readonly line: Line
@@ -38,15 +48,17 @@ export class LiveHost {
   readonly logFile: string
   readonly #folder: string
   readonly #way: Way
+  readonly #machine: Machine
   #running: Running | undefined
   #wanted = false
   #ownEnds: string[] = []
 
-  private constructor(options: { readonly name: string; readonly folder: string; readonly line: Line; readonly way: Way }) {
+  private constructor(options: HostParts) {
     this.name = options.name
     this.line = options.line
     this.#folder = join(options.folder, options.name)
     this.#way = options.way
+    this.#machine = options.machine
     this.stateDir = join(this.#folder, 'agent')
     this.home = join(this.#folder, 'home')
     this.logFile = join(this.#folder, 'agent.log')
@@ -54,10 +66,12 @@ export class LiveHost {
 
   static async build(number: number, macs: Macs, way: Way): Promise<LiveHost> {
     const name = `mac-${number}`
-    const host = new LiveHost({ name, way, folder: macs.folder, line: await layLine(number) })
-    await mkdir(host.stateDir, { recursive: true })
+    const stateDir = join(macs.folder, name, 'agent')
+    await mkdir(stateDir, { recursive: true })
     await mkdir(join(macs.folder, name, 'mac'))
-    await must(['mount', '-t', 'tmpfs', '-o', `size=${diskMiB}m,mode=0700`, 'tmpfs', host.stateDir])
+    await must(['mount', '-t', 'tmpfs', '-o', `size=${diskMiB}m,mode=0700`, 'tmpfs', stateDir])
+    const line = await layLine(number)
+    const host = new LiveHost({ name, way, line, machine: await Machine.build(line), folder: macs.folder })
     await cp(macs.pulled, host.home, { recursive: true, verbatimSymlinks: true })
     const tart = {
       slots: 2,
@@ -80,7 +94,7 @@ export class LiveHost {
     const running = startCidery(words, {
       env: { CIDERY_AGENT_STATE: this.stateDir, ...(token === null ? {} : { CIDERY_ENROL_TOKEN: token }) },
       logFile: this.logFile,
-      through: ['nsenter', `--net=/run/netns/${this.line.namespace}`],
+      through: this.#machine.through,
     })
     this.#running = running
     running.child.once('exit', (code, signal) => {
@@ -92,18 +106,31 @@ export class LiveHost {
     })
   }
 
-  async kill(): Promise<void> {
-    this.#wanted = false
-    await this.#running?.kill()
+  kill(): Promise<void> {
+    return this.#end('SIGKILL')
   }
 
-  async stop(): Promise<void> {
+  /** Gracefully, if that takes no more than half a minute. */
+  stop(): Promise<void> {
+    return this.#end('SIGTERM')
+  }
+
+  async #end(signal: 'SIGKILL' | 'SIGTERM'): Promise<void> {
     this.#wanted = false
-    await this.#running?.stop()
+    const running = this.#running
+    if (running === undefined) return
+    const timer = setTimeout(() => signalThrough(running.child, 'SIGKILL'), 30_000)
+    let sent = false
+    while (running.child.exitCode === null && running.child.signalCode === null) {
+      // It may be so young that it has not entered yet.
+      sent ||= signalThrough(running.child, signal)
+      await sleep(50)
+    }
+    clearTimeout(timer)
   }
 
   signal(signal: 'SIGSTOP' | 'SIGCONT'): void {
-    this.#running?.child.kill(signal)
+    if (this.#running !== undefined) signalThrough(this.#running.child, signal)
   }
 
   /** Times that the agent ended though nobody asked it to, since the last call. */
@@ -162,6 +189,7 @@ export class LiveHost {
 
   async remove(): Promise<void> {
     await this.stop()
+    await this.#machine.remove()
     await removeLine(this.line)
     await must(['umount', this.stateDir])
   }
