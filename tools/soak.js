@@ -21,10 +21,10 @@ function keepProgress(progress) {
 }
 
 /** Plays rounds `from` … `until`, telling `onChunk` after each chunk how far it is; false when a round was red. */
-async function play(soak, { from, until, onChunk }) {
+async function play(soak, { from, until, words, onChunk }) {
   for (let at = from; at < until;) {
     const count = Math.min(soak.chunk ?? 5, until - at)
-    const argv = [...soak.command, '--from', String(at), '--count', String(count)]
+    const argv = [...soak.command, ...words, '--from', String(at), '--count', String(count)]
     const { code, timedOut } = await run(argv, { echo: true, timeoutMs: (soak.minutes ?? 10) * 60_000 })
     if (code !== 0) {
       console.log(
@@ -46,7 +46,7 @@ async function playSoak(soak, { share, again }) {
   const onChunk = (done) => {
     if (!share) keepProgress({ ...readProgress(), [soak.name]: done })
   }
-  return play(soak, { from, until, onChunk })
+  return play(soak, { from, until, onChunk, words: share ? (soak.shareWords ?? []) : [] })
 }
 
 /** A report of the same form as vitest's, so that soaks count for requirements too. */

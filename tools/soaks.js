@@ -2,6 +2,7 @@
  * Counted loops that take too long for every run. `command` plays the rounds `--from N --count N` and is red by its exit code; one
  * round must not depend on the one before. `npm run soak` plays `rounds`; `npm test` plays the first `share` of them.
  *
+ * - `shareWords`: said to `command` besides, in `npm test` alone
  * - `title`: what a whole soak proves; give it a requirement tag only when the share alone proves the row
  * - `chunk`: rounds per process; the progress is kept after each. `minutes`: when one chunk is killed
  */
@@ -35,5 +36,18 @@ export const soaks = [
     share: 3,
     chunk: 15,
     minutes: 20,
+  },
+  {
+    name: 'live-faults',
+    title:
+      'fifty agents, two controllers and PostgreSQL as real processes, hosts in networks of their own: whatever is killed, frozen, cut off, slowed or filled up, every job ends once as its command did, with its log, every host is ready again, and nothing is left',
+    command: ['node', 'test/soak/live-faults.ts'],
+    // Two cores need some minutes to start fifty agents, and `npm test` has not so many.
+    shareWords: ['--agents', '6', '--faults', '8'],
+    needs: ['nftables', 'iproute', 'accounts', 'postgres', 'perl', 'sshd', 'disk-tools'],
+    rounds: 40,
+    share: 1,
+    chunk: 4,
+    minutes: 60,
   },
 ]

@@ -84,9 +84,12 @@ export const faults = {
   'guest dies': {
     on: 'host',
     async strike(host, { random }) {
-      const guests = await waitFor('a guest', async () => (await sleep(200), host.guests().length > 0 && host.guests()), 20_000).catch(
-        () => [],
-      )
+      const running = async (): Promise<readonly number[] | null> => {
+        await sleep(200)
+        const pids = host.guests()
+        return pids.length > 0 ? pids : null
+      }
+      const guests = await waitFor('a guest', running, 20_000).catch(() => [])
       const pid = guests[between(random, 0, guests.length - 1)]
       if (pid === undefined) return 'none ran'
       process.kill(pid, 'SIGKILL')

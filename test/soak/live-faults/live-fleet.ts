@@ -92,11 +92,11 @@ async function startHosts(hosts: readonly LiveHost[], fleet: Pick<LiveFleet, 'ap
       const { name, logFile } = host
       const { token } = await fleet.api.post<{ token: string }>('/enrolments', { name })
       host.start(token)
-      await waitFor(
-        `${name} to be ready`,
-        async () => (await sleep(500), isReady(await fleet.api.get<HostView>(`/hosts/${name}`))),
-        120_000,
-      ).catch(async (error: unknown) => {
+      const ready = async (): Promise<boolean> => {
+        await sleep(500)
+        return isReady(await fleet.api.get<HostView>(`/hosts/${name}`))
+      }
+      await waitFor(`${name} to be ready`, ready, 120_000).catch(async (error: unknown) => {
         throw new Error(`its agent said: ${(await readFile(logFile, 'utf8')).slice(-2000)}`, { cause: error })
       })
     }
