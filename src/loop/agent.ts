@@ -16,6 +16,7 @@ import { operationBoard } from './agent/operations.ts'
 import { readinessBoard } from './agent/readiness.ts'
 import { residueOf } from './agent/residue.ts'
 import { sandboxBoard } from './agent/sandboxes.ts'
+import { dropStrayRuns, sweepUnowned } from './agent/strays.ts'
 import { streamBoard } from './agent/streams.ts'
 import { syncLoop, type Reports, type SyncTiming } from './agent/sync.ts'
 import { turnsOf } from './agent/turns.ts'
@@ -290,29 +291,10 @@ export async function startAgentLoop(ports: AgentPorts, options: AgentLoopOption
     await residue.load()
     await attempts.load()
     await sandboxes.load()
-    for (const engine of ports.engines.values()) {
-      try {
-        const swept = await engine.sweep(owners())
-        if (swept.sandboxes.length > 0)
-          log.warn('sandboxes that nobody owned were removed', { engine: engine.name, sandboxes: swept.sandboxes })
-        for (const failure of swept.failures) log.error('something could not be swept', { engine: engine.name, failure })
-      } catch (error) {
-        log.error('an engine could not be swept', { engine: engine.name, error: messageOf(error) })
-      }
-    }
+    await sweepUnowned(ports, owners())
     await operations.load()
-    await dropStrayRuns()
+    await dropStrayRuns(ports, new Set([...attempts.ids(), ...operations.ids()]))
     await facts.look()
-  }
-
-  /** Runs without a record: whoever wanted them is gone, so nobody would ever end them or remove their logs. */
-  async function dropStrayRuns(): Promise<void> {
-    const known = new Set([...attempts.ids(), ...operations.ids()])
-    for (const id of await ports.supervisors.list()) {
-      if (known.has(id)) continue
-      log.warn('a run that nobody owned was ended', { run: id })
-      await ports.supervisors.remove(id)
-    }
   }
 
   async function work(): Promise<AgentEnd> {
