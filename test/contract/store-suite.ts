@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createSystemClock } from '../../src/drivers/clocks/system-clock.ts'
 import { CideryError } from '../../src/model/errors.ts'
 import type { MigratableStore, Writer } from '../../src/ports/store.ts'
+import { recordLastSeen } from '../../src/record/hosts.ts'
 import { migrate } from '../../src/record/migrate.ts'
 
 export interface StoreUnderTest {
@@ -417,6 +418,57 @@ export function describeStore(kase: StoreCase): void {
       } finally {
         await other.dispose()
       }
+    })
+
+    it('takes when hosts and what runs there were last heard of in one go, and no older moment over a newer one', async () => {
+      const moment = 1_790_000_000_000
+      await store.write(async (tx) => {
+        for (const id of ['host_heard', 'host_silent', 'host_later']) await tx.insertInto('hosts').values(hostRow(id)).execute()
+        for (const [place, ended_at] of [null, 5].entries()) {
+          const state = ended_at === null ? 'running' : 'ended'
+          await tx
+            .insertInto('jobs')
+            .values(jobRow(`job_heard_${place}`))
+            .execute()
+          const row = { ...attemptRow(`att_heard_${place}`, `job_heard_${place}`, 1), host_id: 'host_heard', state, ended_at }
+          await tx.insertInto('attempts').values(row).execute()
+        }
+        await tx
+          .updateTable('hosts')
+          .set({ last_seen_at: moment + 9 })
+          .where('id', '=', 'host_later')
+          .execute()
+      })
+      const heard = new Map([
+        ['host_heard', moment],
+        ['host_later', moment],
+        ['host_unknown', moment],
+      ])
+      await store.write((tx) => recordLastSeen(tx, heard))
+      const seen = await store.read(async (db) => {
+        const hosts = await db
+          .selectFrom('hosts')
+          .select(['id', 'last_seen_at'])
+          .where('id', 'in', ['host_heard', 'host_later', 'host_silent'])
+          .orderBy('id')
+          .execute()
+        const attempts = await db
+          .selectFrom('attempts')
+          .select(['id', 'receipt_at'])
+          .where('host_id', '=', 'host_heard')
+          .orderBy('id')
+          .execute()
+        return { hosts, attempts }
+      })
+      expect(seen.hosts).toEqual([
+        { id: 'host_heard', last_seen_at: moment },
+        { id: 'host_later', last_seen_at: moment + 9 },
+        { id: 'host_silent', last_seen_at: null },
+      ])
+      expect(seen.attempts).toEqual([
+        { id: 'att_heard_0', receipt_at: moment },
+        { id: 'att_heard_1', receipt_at: 1 },
+      ])
     })
 
     it('migrates once, and a second time changes nothing', async () => {
