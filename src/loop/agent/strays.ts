@@ -16,7 +16,10 @@ export async function sweepUnowned({ engines, log }: Pick<AgentPorts, 'engines' 
 }
 
 /** Ends runs without a record: whoever wanted them is gone, so nobody would ever end them or remove their logs. */
-export async function dropStrayRuns({ supervisors, log }: Pick<AgentPorts, 'supervisors' | 'log'>, known: ReadonlySet<string>): Promise<void> {
+export async function dropStrayRuns(
+  { supervisors, log }: Pick<AgentPorts, 'supervisors' | 'log'>,
+  known: ReadonlySet<string>,
+): Promise<void> {
   for (const id of await supervisors.list()) {
     if (known.has(id)) continue
     log.warn('a run that nobody owned was ended', { run: id })
