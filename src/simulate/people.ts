@@ -65,9 +65,19 @@ export interface PeopleSurroundings {
 
 const askAgain = 5 * second
 
+/** A change that somebody wants. */
+interface Wish {
+  /** The host, job or spec that it changes. */
+  readonly of: string
+  readonly what: string
+  readonly event: Event['kind']
+}
+
 export function simulatedPeople(around: PeopleSurroundings): People {
   const { time, controllers, ids, tell } = around
   const accepted = new Map<string, string>()
+  /** The last change of each thing that was not answered yet. */
+  const open = new Map<string, Promise<void>>()
   let waiting = 0
   let asked = 0
 
@@ -90,14 +100,21 @@ export function simulatedPeople(around: PeopleSurroundings): People {
     }
   }
 
-  /** A change that somebody makes, and what the audit must say of it. */
-  function change(what: string, event: Event['kind'], work: (tx: RecordTx, core: ControllerCore) => Promise<unknown>): void {
+  /** A change that somebody makes, and what the audit must say of it. Who changes one thing twice waits for the first answer before he asks again. */
+  function change({ of, what, event }: Wish, work: (tx: RecordTx, core: ControllerCore) => Promise<unknown>): void {
     const actor = `user:operator-${(asked += 1)}`
-    void insist((core) => core.services.recorder.write({ actor, origin: '127.0.0.1' }, (tx) => work(tx, core)))
-      .then((done) => {
+    async function ask(): Promise<void> {
+      try {
+        const done = await insist((core) => core.services.recorder.write({ actor, origin: '127.0.0.1' }, (tx) => work(tx, core)))
         if (done !== null) tell({ kind: 'answered', actor, what, event })
-      })
-      .catch((error: unknown) => tell({ kind: 'told', who: 'people', what: `${what}: ${String(error)}` }))
+      } catch (error) {
+        tell({ kind: 'told', who: 'people', what: `${what}: ${String(error)}` })
+      }
+    }
+    const before = open.get(of)
+    const turn = before === undefined ? ask() : before.then(ask)
+    open.set(of, turn)
+    void turn.then(() => (open.get(of) === turn ? open.delete(of) : undefined))
   }
 
   async function submit(job: SubmittedJob): Promise<void> {
@@ -132,7 +149,7 @@ export function simulatedPeople(around: PeopleSurroundings): People {
 
   function applied(name: string, spec: Spec): void {
     around.keepSpec(name, spec)
-    change(`the spec ${name}`, 'spec.applied', async (tx) => {
+    change({ of: 'spec', what: `the spec ${name}`, event: 'spec.applied' }, async (tx) => {
       const generation = (await readSpec(tx.db)).generation + 1
       await applySpec(tx.db, { generation, source: name, appliedAt: tx.now, appliedBy: tx.author.actor })
       tx.note('spec.applied', 'spec', { data: { generation } })
@@ -141,7 +158,7 @@ export function simulatedPeople(around: PeopleSurroundings): People {
   }
 
   function operate(host: string, request: OperationRequest): void {
-    change(`${request.kind} of ${host}`, 'operation.requested', async (tx, core) => {
+    change({ of: host, what: `${request.kind} of ${host}`, event: 'operation.requested' }, async (tx, core) => {
       const limits = limitsFor(core.services.spec(), request.kind, {})
       const id = core.services.ids.next('op')
       return createOperation(tx, { id, host: await readHost(tx.db, host), request, limits, queueIfLost: false, silentMs: null })
@@ -154,12 +171,16 @@ export function simulatedPeople(around: PeopleSurroundings): People {
     submit: (job) => void submit(job),
     cancel(key) {
       const id = accepted.get(key)
-      if (id !== undefined) change(`cancel of ${key}`, 'job.cancelRequested', (tx) => cancelJob(tx, id))
+      if (id !== undefined) change({ of: key, what: `cancel of ${key}`, event: 'job.cancelRequested' }, (tx) => cancelJob(tx, id))
     },
-    cordon: (host) => change(`cordon of ${host}`, 'host.cordoned', (tx) => cordonHost(tx, { host, ifMatch: null }, 'simulated')),
-    uncordon: (host) => change(`uncordon of ${host}`, 'host.uncordoned', (tx) => uncordonHost(tx, { host, ifMatch: null })),
+    cordon: (host) =>
+      change({ of: host, what: `cordon of ${host}`, event: 'host.cordoned' }, (tx) => cordonHost(tx, { host, ifMatch: null }, 'simulated')),
+    uncordon: (host) =>
+      change({ of: host, what: `uncordon of ${host}`, event: 'host.uncordoned' }, (tx) => uncordonHost(tx, { host, ifMatch: null })),
     drain: (host, deadlineMs) =>
-      change(`drain of ${host}`, 'host.draining', (tx) => drainHost(tx, { host, ifMatch: null }, { reason: 'simulated', deadlineMs })),
+      change({ of: host, what: `drain of ${host}`, event: 'host.draining' }, (tx) =>
+        drainHost(tx, { host, ifMatch: null }, { reason: 'simulated', deadlineMs }),
+      ),
     operate: (host, what) => operate(host, what === 'restartAgent' ? { kind: what, drain: false } : { kind: what }),
     run: (host, command) => operate(host, { kind: 'exec', command: simulatedWords({ ...command, stubborn: false, secret: false }) }),
     editSpec: (how) => applied(how, edits[how](around.spec)),
