@@ -163,6 +163,8 @@ export async function simulate(scenario: Scenario, options: SimulateOptions): Pr
 
   /** What is under way in the database may sleep, in virtual time. */
   async function closeStore(): Promise<void> {
+    // The run is over: what still happens is looked at no more, and could not be once the database is gone.
+    watchers = []
     built.store.faults.slowMs = 0
     let closed = false
     const closing = built.store.own.close().then(() => (closed = true))
