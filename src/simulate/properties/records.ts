@@ -70,14 +70,15 @@ const leading: ReadonlySet<Event['kind']> = new Set(['job.assigned', 'attempt.en
 export const onlyTheLeaderActs: Property = {
   name: 'nobody acts for the fleet under an epoch that is over',
   from: 'rivals: two controllers that both believe they lead',
-  begin() {
+  begin(about) {
     let newest = 0
     return (happening) => {
       if (happening.kind !== 'committed') return null
       for (const { kind, actor, subject, epoch } of happening.events) {
         if (kind === 'controller.led') newest = Math.max(newest, epoch)
         if (actor !== 'system' || !leading.has(kind) || epoch >= newest) continue
-        return `${kind} of ${subject} came from a controller of epoch ${epoch} when epoch ${newest} led`
+        const what = subject.startsWith('job/') ? about.keyOf(subject.slice('job/'.length)) : subject
+        return `${kind} of ${what} came from a controller of epoch ${epoch} when epoch ${newest} led`
       }
       return null
     }
