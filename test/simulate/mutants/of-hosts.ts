@@ -27,7 +27,7 @@ export const mutantsOfHosts: readonly Mutant[] = [
       },
     ],
     breaks: 'no job goes to a host that is lost, or that somebody closed',
-    hunt: { hosts: 2, hours: 2, kinds: ['storeSlow', 'cordon'], faultRate: 1000, jobsPerHostHour: 20 },
+    hunt: { hosts: 4, hours: 3, kinds: ['storeSlow', 'cordon'], faultRate: 1000, jobsPerHostHour: 20 },
   },
   {
     name: 'give jobs to a cordoned host',
