@@ -225,7 +225,8 @@ export async function startAgentLoop(ports: AgentPorts, options: AgentLoopOption
     if (timing.parkedMs === 0) clockSkewMs = Math.round((timing.sentWall + timing.answeredWall) / 2 - answer.controllerTime)
     lastContact = Math.max(lastContact, timing.sentSteady)
     // The controller counts the lease from when the request came in, which was no earlier than it was sent.
-    const contact = { steady: timing.sentSteady, wall: timing.sentWall, bootId }
+    const { attemptLeaseMs: leaseMs } = answer.desired?.settings ?? settings
+    const contact = { steady: timing.sentSteady, wall: timing.sentWall, bootId, leaseMs }
     await attempts.heard(contact)
     await attempts.acknowledge(answer.acknowledged.attempts)
     await operations.acknowledge(answer.acknowledged.operations)

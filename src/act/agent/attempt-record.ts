@@ -21,8 +21,8 @@ const SandboxRecord = z.object({
   user: z.string(),
 })
 
-/** Last word from a controller, on each clock there is: a new agent goes on counting the lease from it. */
-const Contact = z.object({ steady: z.number(), wall: z.number(), bootId: z.string() })
+/** Last word from a controller, on each clock there is, and the lease that it gave: a new agent goes on counting from it. */
+const Contact = z.object({ steady: z.number(), wall: z.number(), bootId: z.string(), leaseMs: z.number().optional() })
 export type Contact = z.infer<typeof Contact>
 
 /** What the agent remembers of an attempt, in its journal, from before the sandbox is made until its end was acknowledged. */

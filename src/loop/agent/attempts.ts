@@ -200,7 +200,8 @@ export function attemptBoard(around: AttemptBoardOptions): AttemptBoard {
   function leftOf(attempt: Attempt): Milliseconds {
     const { state, times, leaseEnded } = attempt.record()
     if (state === 'ended') return forgetAfter - (around.correctedNow() - (times.ended ?? 0))
-    return leaseEnded ? Number.POSITIVE_INFINITY : around.settings().attemptLeaseMs - (clock.steady() - attempt.contact().steady)
+    const { steady, leaseMs = around.settings().attemptLeaseMs } = attempt.contact()
+    return leaseEnded ? Number.POSITIVE_INFINITY : leaseMs - (clock.steady() - steady)
   }
 
   /**
@@ -225,6 +226,8 @@ export function attemptBoard(around: AttemptBoardOptions): AttemptBoard {
         const entry = hold(record.data)
         await adoptAttempt(entry.attempt)
         entry.attempt.heardQuietly(rebased(record.data.contact))
+        // Given up meanwhile, perhaps: it must not begin its command in the moment before the leases are looked at.
+        if (record.data.state !== 'ended' && leftOf(entry.attempt) <= 0) await entry.attempt.endLease()
         start(entry)
         log.info('an attempt was adopted', { attempt: id, state: record.data.state })
       }
@@ -271,7 +274,8 @@ export function attemptBoard(around: AttemptBoardOptions): AttemptBoard {
       for (const { attempt } of held.values()) {
         const { state, contact: before } = attempt.record()
         if (state === 'ended') continue
-        const written = before.bootId === contact.bootId && contact.steady - before.steady < contactEvery
+        const same = before.bootId === contact.bootId && before.leaseMs === contact.leaseMs
+        const written = same && contact.steady - before.steady < contactEvery
         if (written) attempt.heardQuietly(contact)
         else await attempt.heard(contact)
       }
