@@ -24,7 +24,7 @@ function keepProgress(progress) {
 async function play(soak, { from, until, words, onChunk }) {
   for (let at = from; at < until;) {
     const count = Math.min(soak.chunk ?? 5, until - at)
-    const argv = [...soak.command, ...words, '--from', String(at), '--count', String(count)]
+    const argv = [...soak.command, '--from', String(at), '--count', String(count), ...words]
     const { code, timedOut } = await run(argv, { echo: true, timeoutMs: (soak.minutes ?? 10) * 60_000 })
     if (code !== 0) {
       console.log(
