@@ -30,7 +30,7 @@ function actorOf({ actor }: Event, { leader }: Naming): string {
 
 /** People of the simulation have a number for each thing they do, so that the audit of each can be looked for. */
 function personOf(actor: string): string {
-  return actor.replace(/^user:/, '').replace(/-\d+$/, (number) => (actor.startsWith('user:') ? '' : number))
+  return actor.replaceAll(/\buser:([a-z]+)(?:-\d+)?/g, '$1')
 }
 
 function text(event: Event, name: string): string {
@@ -86,7 +86,7 @@ export function endWords({ cause, code, signal }: RunEnd): string {
     case 'lost':
       return 'cut off with its sandbox or supervisor'
     default:
-      return `${cause === 'timedOut' ? 'stopped at its time limit' : 'stopped because it was asked for'}, ${how}`
+      return `${cause === 'timedOut' ? 'stopped at its time limit' : 'stopped by its agent'}, ${how}`
   }
 }
 
