@@ -136,7 +136,8 @@ function serve(queue: QueueLine, fleet: Fleet, vacancies: Vacancies): Step | und
   line.placed += 1
   line.head = line.rest.next().value
   if (line.head !== undefined) queue.lines.push(line)
-  const why = `least loaded of ${line.fit.withLabels} matching hosts`
+  const { withLabels } = line.fit
+  const why = withLabels === 1 ? 'the only matching host' : `least loaded of ${withLabels} matching hosts`
   return {
     kind: 'assign',
     jobId: head.id,

@@ -60,7 +60,7 @@ describe('a job is placed', () => {
   it('on a host that is up, open and proved ready, under the generations that were seen', () => {
     const [host, job] = [makeHost(1, { generation: 7 }), makeJob(1, { changes: { generation: 3 } })]
     expect(planFor({ hosts: [host], jobs: [job] }).steps).toEqual([
-      { kind: 'assign', jobId: job.id, jobGeneration: 3, hostId: host.id, hostGeneration: 7, why: 'least loaded of 1 matching hosts' },
+      { kind: 'assign', jobId: job.id, jobGeneration: 3, hostId: host.id, hostGeneration: 7, why: 'the only matching host' },
     ])
   })
 
