@@ -129,7 +129,7 @@ export async function buildFleet(scenario: Scenario, options: FleetOptions): Pro
       },
       up: () => agent.start(),
     })
-    const link = simulatedLink({ host: { id, name: shape.name }, line, controllers, blobs, tell })
+    const link = simulatedLink({ host: { id, name: shape.name }, line, timers: time.timers, controllers, blobs, tell })
     const around = { seed: scenario.seed, time, link, log, tell, releases: drivers.releases }
     const agent = simulatedAgent({ ...around, machine, called: 'agent' })
     const second = simulatedAgent({ ...around, machine: otherAccountOf(machine, identity), called: 'second agent' })

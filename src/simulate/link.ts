@@ -1,7 +1,9 @@
 import { CideryError } from '../model/errors.ts'
 import type { HostId } from '../model/id.ts'
+import type { Milliseconds } from '../model/instant.ts'
 import type { ControllerLink } from '../ports/agent.ts'
 import type { Blobs } from '../ports/blobs.ts'
+import type { Timers } from '../ports/time.ts'
 import { announceKey } from '../record/host-keys.ts'
 import { appendAttemptLog, finishAttemptLog, secretsOfAttempt } from '../serve/attempt-bytes.ts'
 import { simulatedBox, type SimulatedController } from './controllers.ts'
@@ -11,6 +13,7 @@ import type { Line } from './line.ts'
 export interface LinkSurroundings {
   readonly host: { readonly id: HostId; readonly name: string }
   readonly line: Line
+  readonly timers: Timers
   readonly controllers: readonly SimulatedController[]
   readonly blobs: Blobs
   readonly tell: Tell
@@ -18,19 +21,28 @@ export interface LinkSurroundings {
 
 type Work<T> = (core: Parameters<Parameters<SimulatedController['ask']>[0]>[0], signal: AbortSignal) => Promise<T>
 
+interface Asking {
+  readonly limitMs?: Milliseconds
+  readonly signal?: AbortSignal | undefined
+}
+
+/** As long as the real link waits for an answer that has no reason to take longer, and above the time that a poll is parked. */
+const shortMs: Milliseconds = 30_000
+const syncMs: Milliseconds = 15_000
+
 const origin = '127.0.0.1'
 
 /** The way of one agent to its controllers: over its line to the one that answered last, else to the others, each once. What travels is JSON. */
 export function simulatedLink(around: LinkSurroundings): ControllerLink {
-  const { host, line, controllers } = around
+  const { host, line, controllers, timers } = around
   const author = { actor: `host:${host.name}`, origin }
   let preferred = 0
 
-  async function ask<T>(work: Work<T>, signal?: AbortSignal): Promise<T> {
+  async function ask<T>(work: Work<T>, { limitMs = shortMs, signal }: Asking = {}): Promise<T> {
     for (let tried = 1; ; tried += 1) {
       const at = preferred
       try {
-        return await askOne(at, work, signal)
+        return await askOne(at, work, { limitMs, signal })
       } catch (error) {
         if (signal?.aborted === true || !isAway(error)) throw error
         if (preferred === at) preferred += 1
@@ -39,22 +51,35 @@ export function simulatedLink(around: LinkSurroundings): ControllerLink {
     }
   }
 
-  async function askOne<T>(at: number, work: Work<T>, signal?: AbortSignal): Promise<T> {
+  async function askOne<T>(at: number, work: Work<T>, { limitMs, signal }: Asking & { readonly limitMs: Milliseconds }): Promise<T> {
     const controller = controllers[at % controllers.length]
     if (controller === undefined) throw new CideryError('UNREACHABLE', 'there is no controller')
-    return line.carry((far) => controller.ask((core) => work(core, far)), signal)
+    const leaving = new AbortController()
+    const leave = (): void => leaving.abort(signal?.reason)
+    const late = timers.after(limitMs, () => leaving.abort(new CideryError('UNREACHABLE', `${controller.name} gave no answer in time`)))
+    if (signal?.aborted === true) leave()
+    signal?.addEventListener('abort', leave, { once: true })
+    try {
+      return await line.carry((far) => controller.ask((core) => work(core, far)), leaving.signal)
+    } finally {
+      late.cancel()
+      signal?.removeEventListener('abort', leave)
+    }
   }
 
   return {
     enrol: () => Promise.reject(new CideryError('UNSUPPORTED', 'simulated hosts are enrolled')),
     sync(request, signal) {
       const text = JSON.stringify(request)
-      return ask(async (core, far) => {
-        const caller = { hostId: host.id, hostName: host.name, origin, signal: far }
-        const answer = await core.sync.handle(caller, JSON.parse(text) as typeof request)
-        around.tell({ kind: 'heard', host: host.name })
-        return JSON.parse(JSON.stringify(answer)) as typeof answer
-      }, signal)
+      return ask(
+        async (core, far) => {
+          const caller = { hostId: host.id, hostName: host.name, origin, signal: far }
+          const answer = await core.sync.handle(caller, JSON.parse(text) as typeof request)
+          around.tell({ kind: 'heard', host: host.name })
+          return JSON.parse(JSON.stringify(answer)) as typeof answer
+        },
+        { limitMs: request.waitMs + syncMs, signal },
+      )
     },
     appendLog: (id, offset, bytes) =>
       ask((core) => appendAttemptLog(core.services, { hostId: host.id, id, offset }, piece(Uint8Array.from(bytes)))),
