@@ -151,7 +151,7 @@ describe('a simulated engine', () => {
     faults.stopFails = false
     await inTime(time, engine.destroy(id))
     expect(cut).toEqual([id])
-    expect(happenings.map(({ kind }) => kind)).toEqual(['sandboxMade', 'sandboxStarted', 'proved', 'sandboxGone'])
+    expect(happenings.map(({ kind }) => kind)).toEqual(['sandboxMade', 'sandboxStarted', 'proved', 'sandboxStopped', 'sandboxGone'])
   })
 
   it('has machines off and accounts as they are when its machine goes down', async () => {

@@ -6,7 +6,11 @@ export const mutantsOfSandboxes: readonly Mutant[] = [
     name: 'sweep without owners at the start',
     why: 'an agent that starts finds only what the last one left behind',
     edits: [
-      { file: 'src/loop/agent.ts', from: 'const swept = await engine.sweep(owners())', to: 'const swept = await engine.sweep(new Set())' },
+      {
+        file: 'src/loop/agent/strays.ts',
+        from: 'const swept = await engine.sweep(owners)',
+        to: 'const swept = await engine.sweep(new Set())',
+      },
     ],
     breaks: 'no sandbox is taken down by us while its command runs',
     hunt: { hosts: 2, hours: 2, kinds: ['agentCrash'], faultRate: 20 },
