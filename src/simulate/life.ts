@@ -17,6 +17,8 @@ export interface Life {
    * that table, before the statement that follows, so that it was made and never kept.
    */
   endAtStatement(statements: number, into?: string): void
+  /** It does not end at a call or statement that it has not come to yet. */
+  spare(): void
   /** SIGSTOP: no call goes out and no answer is heard until `thaw`. */
   freeze(): void
   thaw(): void
@@ -68,6 +70,10 @@ export function newLife(): Life {
     endAtStatement(count, table) {
       statements = count
       into = table ?? null
+    },
+    spare() {
+      calls = Number.POSITIVE_INFINITY
+      statements = Number.POSITIVE_INFINITY
     },
     freeze() {
       thawed ??= Promise.withResolvers<void>()

@@ -177,6 +177,7 @@ export async function simulate(scenario: Scenario, options: SimulateOptions): Pr
   let restMs: Milliseconds | null = null
   if (!broken() && scenario.calmMs > 0) {
     await time.runTo(Math.max(now(), endOfFaults(scenario)), broken)
+    spareAll(built)
     restMs = await rest()
     if (restMs === null) violations.push({ property: 'rest', problem: unrest(built, chronicle.nameOf).join('; '), at: now() })
     else await settle()
@@ -196,6 +197,12 @@ export async function simulate(scenario: Scenario, options: SimulateOptions): Pr
 
 function beginWords(words: string, lasts: Milliseconds | undefined): string {
   return lasts === undefined ? words : `for ${formatDuration(lasts)}: ${words}`
+}
+
+/** A death that was aimed at a call or statement which has not come is no fault of the calm. */
+function spareAll({ controllers, hosts }: BuiltFleet): void {
+  for (const controller of controllers) controller.life()?.spare()
+  for (const { agent } of hosts.values()) agent.life()?.spare()
 }
 
 function isRunning(fleet: BuiltFleet, host: string): boolean {

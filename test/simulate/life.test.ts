@@ -146,4 +146,14 @@ describe('a death that is aimed', () => {
     expect(await fate(port.fail())).toBe('nothing')
     expect([written, life.alive]).toEqual([[1], false])
   })
+
+  it('does not come when it was called off', async () => {
+    const [life, written] = [newLife(), [] as number[]]
+    const port = mortalPort(portOf(written), life)
+    life.endAtCall(1, 'before')
+    life.endAtStatement(1)
+    life.spare()
+    life.statement('update')
+    expect([await fate(port.write(1)), life.alive]).toEqual([1, true])
+  })
 })
