@@ -143,7 +143,7 @@ export const mutantsOfHosts: readonly Mutant[] = [
       },
     ],
     breaks: 'no host obeys an older wish than it obeyed before',
-    hunt: { hosts: 2, hours: 2, kinds: ['badLine'], faultRate: 30, jobsPerHostHour: 10 },
+    hunt: { hosts: 4, hours: 3, kinds: ['badLine'], faultRate: 60, jobsPerHostHour: 20 },
   },
   {
     name: 'obey a deposed controller',

@@ -38,8 +38,8 @@ export const mutantsOfJobs: readonly Mutant[] = [
     edits: [
       {
         file: 'src/loop/agent/attempts.ts',
-        from: 'return leaseEnded ? Number.POSITIVE_INFINITY : around.settings()',
-        to: "return leaseEnded || state === 'running' ? Number.POSITIVE_INFINITY : around.settings()",
+        from: 'return leaseEnded ? Number.POSITIVE_INFINITY : leaseMs',
+        to: "return leaseEnded || state === 'running' ? Number.POSITIVE_INFINITY : leaseMs",
       },
     ],
     breaks: 'no two attempts of a job run at once',
