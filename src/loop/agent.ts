@@ -2,7 +2,7 @@ import type { Contact } from '../act/agent/attempt-record.ts'
 import { messageOf } from '../act/agent/outcome.ts'
 import { CideryError } from '../model/errors.ts'
 import type { HostFacts } from '../model/host.ts'
-import { minute } from '../model/instant.ts'
+import { minute, type Milliseconds } from '../model/instant.ts'
 import { defaultSpec } from '../model/spec.ts'
 import type { AgentSettings, SyncResponse } from '../model/sync.ts'
 import { judgeHealth, type AgentHealth } from '../observe/agent/health.ts'
@@ -36,6 +36,8 @@ export interface AgentLoopOptions {
   readonly hostEnvironment: Readonly<Record<string, string>>
   /** Prove at start and again when due that sandboxes boot. */
   readonly bootProbes: boolean
+  /** How often the machine is looked at when nothing asks for it; default: ten seconds. */
+  readonly lookEveryMs?: Milliseconds | undefined
   /** This agent is a new release on trial. */
   readonly inTrial?: boolean
   /** When the local health endpoint changes its mind; null or left out: nobody can ask, so that nobody looks. */
@@ -142,6 +144,7 @@ export async function startAgentLoop(ports: AgentPorts, options: AgentLoopOption
     stopping,
     agentVersion: options.agentVersion,
     mayReboot: options.rebootCommand !== null,
+    everyMs: options.lookEveryMs,
     readiness: () => readiness.all(),
     images: () => readiness.images(),
     residue: () => residue.byEngine(),

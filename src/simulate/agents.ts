@@ -29,6 +29,7 @@ export interface AgentSurroundings {
   readonly log: Log
   readonly tell: Tell
   readonly releases: Releases
+  readonly lookEveryMs: Milliseconds | undefined
   /** What the journal calls it: `agent`, or `second agent`. */
   readonly called: string
 }
@@ -78,6 +79,7 @@ export function simulatedAgent(around: AgentSurroundings): SimulatedAgent {
       rebootCommand,
       hostEnvironment: { PATH: '/bin' },
       bootProbes: true,
+      lookEveryMs: around.lookEveryMs,
     })
     await loop.ended
     life.end()

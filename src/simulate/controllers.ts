@@ -44,6 +44,7 @@ export interface ControllerSurroundings {
   readonly blobs: Blobs
   readonly log: Log
   readonly alone: boolean
+  readonly lookEveryMs: Milliseconds | undefined
   readonly tell: Tell
   /** Told that an id stands for this controller. */
   readonly named: (id: string, name: string) => void
@@ -140,7 +141,7 @@ export function simulatedController(around: ControllerSurroundings): SimulatedCo
         signer: simulatedSigner,
         parseSpec: around.parseSpec,
       },
-      { holder, alone: around.alone },
+      { holder, alone: around.alone, ...(around.lookEveryMs === undefined ? {} : { atLeastEvery: around.lookEveryMs }) },
     )
     await core.start()
     if (life.alive) serving = { core, life }

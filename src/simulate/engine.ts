@@ -20,6 +20,8 @@ export interface EngineShape {
   readonly bootMs: readonly [Milliseconds, Milliseconds]
   /** Shortest and longest time that a clone, its end, or a short command inside takes; default: some tenths of a second. */
   readonly workMs?: readonly [Milliseconds, Milliseconds] | undefined
+  /** What it can give a job; default: `nat` and `none`. */
+  readonly networks?: readonly ('nat' | 'host' | 'none')[] | undefined
   /** Whether it can keep sandboxes started before their jobs are there. */
   readonly warms?: boolean | undefined
 }
@@ -60,7 +62,7 @@ export interface EngineSurroundings {
   readonly cutOff: (id: string) => void
 }
 
-const networks = ['nat', 'none'] as const
+const usualNetworks = ['nat', 'none'] as const
 /** A machine holds still while it makes a clone or throws one away. */
 const diskWork: readonly [Milliseconds, Milliseconds] = [50, 400]
 
@@ -70,6 +72,7 @@ export function simulatedEngine(shape: EngineShape, around: EngineSurroundings):
   const guests = new Map<string, Guest>()
   const isMachine = shape.name !== 'user'
   const workMs = shape.workMs ?? diskWork
+  const offered = shape.networks ?? usualNetworks
   /** Sandboxes whose disk is being made. */
   let making = 0
   const running = (): number => [...guests.values()].filter(({ state }) => state === 'running').length
@@ -105,7 +108,7 @@ export function simulatedEngine(shape: EngineShape, around: EngineSurroundings):
   }
 
   function refusal({ network }: SandboxRequest): string | null {
-    return networks.some((name) => name === network) ? null : `a sandbox cannot have the network ${network} here`
+    return offered.some((name) => name === network) ? null : `a sandbox cannot have the network ${network} here`
   }
 
   async function diskTime(): Promise<void> {
@@ -251,7 +254,7 @@ export function simulatedEngine(shape: EngineShape, around: EngineSurroundings):
           suspend: false,
           nested: false,
           vnc: false,
-          networks: [...networks],
+          networks: [...offered],
           limits: ['cpu', 'memory', 'disk', 'processes'],
           images: shape.images.length > 0,
         },

@@ -1,6 +1,7 @@
 import { keyHash } from '../loop/agent/keyring.ts'
 import type { Event } from '../model/event.ts'
 import type { HostId } from '../model/id.ts'
+import type { Milliseconds } from '../model/instant.ts'
 import type { Spec } from '../model/spec.ts'
 import { readSpecFile } from '../observe/spec-file.ts'
 import type { Blobs } from '../ports/blobs.ts'
@@ -44,6 +45,8 @@ export interface FleetOptions {
   readonly log: Log
   /** Told which name an id has in the scenario. */
   readonly named: (id: string, name: string) => void
+  /** How often agents and controller look when nothing tells them to; default: as in the field. Without faults there is nothing to find then. */
+  readonly lookEveryMs?: Milliseconds | undefined
   /** Changes the rules of deciding; for mutants. */
   readonly alterRules?: (rules: Rules) => Rules
 }
@@ -94,6 +97,7 @@ export async function buildFleet(scenario: Scenario, options: FleetOptions): Pro
       tell,
       named: options.named,
       alone: scenario.controllers === 1,
+      lookEveryMs: options.lookEveryMs,
       // What people apply is a spec that was read already; its text is only a name here.
       parseSpec: (source) => specs.get(source) ?? readSpecFile(source, 'a stored spec'),
       newDecider: drivers.newDecider,
@@ -130,7 +134,7 @@ export async function buildFleet(scenario: Scenario, options: FleetOptions): Pro
       up: () => agent.start(),
     })
     const link = simulatedLink({ host: { id, name: shape.name }, line, timers: time.timers, controllers, blobs, tell })
-    const around = { seed: scenario.seed, time, link, log, tell, releases: drivers.releases }
+    const around = { seed: scenario.seed, time, link, log, tell, releases: drivers.releases, lookEveryMs: options.lookEveryMs }
     const agent = simulatedAgent({ ...around, machine, called: 'agent' })
     const second = simulatedAgent({ ...around, machine: otherAccountOf(machine, identity), called: 'second agent' })
     options.named(id, shape.name)

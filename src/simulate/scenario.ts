@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { Name } from '../model/id.ts'
 import { EngineName } from '../model/job.ts'
 import { Labels, Shape } from '../model/shape.ts'
+import { networkModes } from '../model/spec.ts'
 import { Duration, Moment } from './duration.ts'
 import { Fault } from './faults/registry.ts'
 
@@ -14,6 +15,8 @@ export const ScenarioEngine = z.strictObject({
   bootMs: z.tuple([Moment, Moment]),
   /** Shortest and longest time that a clone, its end, or a short command inside takes; default: some tenths of a second. */
   workMs: z.tuple([Moment, Moment]).optional(),
+  /** What it can give a job; default: `nat` and `none`. */
+  networks: z.array(z.enum(networkModes)).optional(),
   /** Whether it can keep sandboxes started before their jobs are there. */
   warms: z.boolean().default(false),
 })

@@ -8,7 +8,7 @@ import { materialDifference, renewsCheck } from '../../observe/agent/material-di
 import type { AgentPorts } from '../../ports/agent.ts'
 import { createWakeUp } from '../wake-up.ts'
 
-const every = 10 * second
+const usualEvery = 10 * second
 /** Facts that say nothing new are told again after this, before a controller asks: it does of those older than a quarter of an hour. */
 const tellAgainAfter = 12 * minute
 const limit = 30 * second
@@ -28,6 +28,8 @@ export interface FactsBoardOptions {
   readonly checkMaxAgeMs: () => number
   /** After how long at most the next poll goes out. */
   readonly pollMs: () => number
+  /** How often it is looked when nothing asks for it; default: ten seconds. */
+  readonly everyMs: Milliseconds | undefined
   readonly onChange: () => void
   /** The machine slept, or its wall clock was set: what is due by a clock may be due already, whatever timers are set. */
   readonly onJump: () => void
@@ -60,6 +62,7 @@ export interface FactsBoard {
 
 export function factsBoard(options: FactsBoardOptions): FactsBoard {
   const { ports, stopping } = options
+  const every = options.everyMs ?? usualEvery
   const pauses = createWakeUp(ports.timers)
   stopping.addEventListener('abort', pauses.close, { once: true })
   let latest: HostFacts | null = null

@@ -3,6 +3,7 @@ import type { Instant, Milliseconds } from '../../model/instant.ts'
 import { engineNames } from '../../model/job.ts'
 import type { Attempt } from '../../model/job.ts'
 import type { SimulatedHosts } from '../../model/simulation.ts'
+import { networkModes } from '../../model/spec.ts'
 import type { TraceJob } from '../../model/trace.ts'
 import type { Log } from '../../ports/log.ts'
 import { attemptsOfJobs } from '../../record/attempts.ts'
@@ -17,6 +18,8 @@ import { withoutWatching } from './watchless.ts'
 const leadIn: Milliseconds = 20 * minute
 /** How often it is looked at what jobs wait for. */
 const sampleEvery: Milliseconds = 5 * second
+/** What changes is told at once: looks that nothing asked for only find faults, and there are none. */
+const lookEvery: Milliseconds = minute
 /** With nothing that ends for longer than the longest job and this, the rest never starts. */
 const patience: Milliseconds = 2 * hour
 
@@ -42,6 +45,7 @@ export async function replayOnFleet(
   const fleet = await buildFleet(scenario, {
     drivers,
     log: silent,
+    lookEveryMs: lookEvery,
     named: () => undefined,
     tell(happening, time) {
       if (happening.kind !== 'committed') return
@@ -81,7 +85,7 @@ function hostsOf({ pool, count, engines, capacity }: SimulatedHosts): readonly o
       const engine = engines[name]
       if (engine === undefined) return []
       const { slots, bootMs, images } = engine
-      return [{ name, slots, images, bootMs: [bootMs, bootMs], workMs: [0, 0], warms: name === 'qemu' }]
+      return [{ name, slots, images, bootMs: [bootMs, bootMs], workMs: [0, 0], networks: networkModes, warms: name === 'qemu' }]
     }),
   }))
 }
