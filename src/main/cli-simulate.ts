@@ -4,17 +4,12 @@ import { simulationPage } from '../simulate/page/page.ts'
 import { namedRandom } from '../simulate/random.ts'
 import { compare } from '../simulate/replay/compare.ts'
 import type { Comparison } from '../simulate/replay/compare.ts'
-import { replayOnFleet } from '../simulate/replay/replay.ts'
 import { sampleTrace } from '../simulate/trace/sample.ts'
-import { simulationDrivers } from './simulate.ts'
+import { replayThreads } from './replay-threads.ts'
 
 /** Replays a trace in each scenario that is asked for. `say` is told how far it is. */
 export async function simulateCommand(comparison: Comparison, say: (message: string) => void): Promise<SimulationReport> {
-  return compare(
-    comparison,
-    (scenario, ended) => replayOnFleet(scenario, { drivers: simulationDrivers(), ended }),
-    (title, ended, total) => say(`${title}: ${ended} of ${total} jobs`),
-  )
+  return compare(comparison, replayThreads(), (ended, total) => say(`replayed ${ended} of ${total} jobs`))
 }
 
 /** A made-up working day of so many jobs; the same for the same seed. */

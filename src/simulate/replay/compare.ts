@@ -38,11 +38,11 @@ export interface TitledScenario {
 /** Replays a scenario; `ended` is called with how many jobs of it have ended. */
 export type Replay = (scenario: ReplayScenario, ended: (count: number) => void) => Promise<Replayed>
 
-/** Replays a trace in each scenario and counts what happened. Throws INVALID_INPUT before anything is replayed. */
+/** Replays a trace in each scenario, beside each other, and counts what happened. `progress` is told how many jobs ended in all scenarios together. Throws INVALID_INPUT before anything is replayed. */
 export async function compare(
   comparison: Comparison,
   replay: Replay,
-  progress: (title: string, ended: number, total: number) => void,
+  progress: (ended: number, total: number) => void,
 ): Promise<SimulationReport> {
   const trace = withQueues(readTrace(comparison.trace.text, comparison.trace), comparison.queues)
   if (trace.jobs.length === 0) {
@@ -50,11 +50,20 @@ export async function compare(
       hint: trace.leftOut.map(({ reason, count }) => `${count} ${reason}`).join(', '),
     })
   }
-  const outcomes = []
-  for (const { title, scenario } of scenariosOf(comparison, trace)) {
-    const replayed = await replay(scenario, (ended) => progress(title, ended, trace.jobs.length))
-    outcomes.push({ title, scenario, replayed })
-  }
+  const scenarios = scenariosOf(comparison, trace)
+  const counts = scenarios.map(() => 0)
+  const outcomes = await Promise.all(
+    scenarios.map(async ({ title, scenario }, index) => {
+      const replayed = await replay(scenario, (ended) => {
+        counts[index] = ended
+        progress(
+          counts.reduce((sum, count) => sum + count, 0),
+          counts.length * trace.jobs.length,
+        )
+      })
+      return { title, scenario, replayed }
+    }),
+  )
   return reportOf(trace, outcomes)
 }
 
