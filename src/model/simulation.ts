@@ -10,13 +10,21 @@ export interface SimulationReport {
     readonly jobs: number
     /** Rows that were not replayed, by their reason. */
     readonly leftOut: readonly { readonly reason: string; readonly count: number }[]
-    /** How long jobs waited when it really happened; null when the trace does not say of every job. */
-    readonly measuredWaitMs: Spread | null
+    /** How it really was; null when the trace does not say of every job. */
+    readonly measured: Measured | null
   }
   /** What utilisation, host-hours and the series are about: from the first job that came to the last one that ended in any scenario. */
   readonly period: { readonly from: Instant; readonly to: Instant }
   /** The first is what the others are compared with. */
   readonly scenarios: readonly ScenarioReport[]
+}
+
+export interface Measured {
+  readonly waitMs: Spread
+  /** Time that slots were taken by jobs, all together. */
+  readonly takenMs: Milliseconds
+  /** From the first job that came to the last one that ended. */
+  readonly periodMs: Milliseconds
 }
 
 export interface ScenarioReport {

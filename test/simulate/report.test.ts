@@ -106,8 +106,8 @@ const comparison: Comparison = {
 describe('a comparison', () => {
   it('counts waits, use and cost over one period', async () => {
     const seen: string[] = []
-    const report = await compare(comparison, firstCome, (title, ended, total) => void seen.push(`${title}: ${ended}/${total}`))
-    expect(seen).toEqual(['a spec made from the trace, 1 host: 3/3', 'A with hosts=+1: 3/3'])
+    const report = await compare(comparison, firstCome, (ended, total) => void seen.push(`${ended} of ${total}`))
+    expect(seen).toEqual(['3 of 6', '6 of 6'])
     // One slot: each waits for those before it. 10 s + 610 s each; the third came a minute later.
     const one = scenarioOf(report, 'A')
     const two = scenarioOf(report, 'B')

@@ -1,5 +1,5 @@
 import { formatDuration } from '../../model/instant.ts'
-import type { HeldBack, ScenarioReport, SimulationReport, Spread } from '../../model/simulation.ts'
+import type { HeldBack, Measured, ScenarioReport, SimulationReport, Spread } from '../../model/simulation.ts'
 import { paint } from './style.ts'
 import { renderTable } from './table.ts'
 import type { Cell, Column } from './table.ts'
@@ -49,16 +49,19 @@ function rowsOf({ trace, scenarios }: SimulationReport): readonly Row[] {
     head: `wait, ${head}`,
     of: ({ waitMs }, first) => compared(read(waitMs), read(first.waitMs), lengthText),
   })
-  const measured = trace.measuredWaitMs
+  const { measured } = trace
   return [
     wait('mean', ({ mean }) => mean),
     wait('p50', ({ p50 }) => p50),
     wait('p90', ({ p90 }) => p90),
     wait('p95', ({ p95 }) => p95),
     wait('p99', ({ p99 }) => p99),
-    ...(measured === null ? [] : [{ head: 'wait, mean, as it was', of: () => lengthText(measured.mean) }]),
+    ...(measured === null ? [] : [{ head: 'wait, mean, as it was', of: () => lengthText(measured.waitMs.mean) }]),
     { head: 'boot, mean', of: ({ bootMs }) => lengthText(bootMs.mean) },
     { head: 'utilisation', of: ({ utilisation }) => percent(utilisation) },
+    ...(measured === null
+      ? []
+      : [{ head: 'utilisation, as it was', of: (scenario: ScenarioReport) => percent(utilisationThen(measured, scenario)) }]),
     { head: 'hosts', of: ({ pools }) => String(pools.reduce((sum, { hosts }) => sum + hosts, 0)) },
     { head: 'host-hours', of: ({ hostHours }, first) => compared(hostHours, first.hostHours, hoursText) },
     ...costRows(scenarios),
@@ -66,6 +69,12 @@ function rowsOf({ trace, scenarios }: SimulationReport): readonly Row[] {
     ...poolRows(scenarios),
     ...queueRows(scenarios),
   ]
+}
+
+/** What the slots of a scenario would have been used to, had it all gone as it did. */
+function utilisationThen({ takenMs, periodMs }: Measured, { pools }: ScenarioReport): number {
+  const slots = pools.reduce((sum, pool) => sum + pool.slots, 0)
+  return takenMs / Math.max(1, slots * periodMs)
 }
 
 /** Only with a price. */

@@ -1,5 +1,6 @@
 import { hour } from '../../model/instant.ts'
-import type { PoolReport, ScenarioReport, SimulationReport, SimulatedHosts } from '../../model/simulation.ts'
+import type { Measured, PoolReport, ScenarioReport, SimulationReport, SimulatedHosts } from '../../model/simulation.ts'
+import type { TraceJob } from '../../model/trace.ts'
 import type { Replayed, ReplayedJob, ReplayScenario } from '../replay/replayed.ts'
 import type { Trace } from '../trace/read-trace.ts'
 import { heldBackOf } from './held-back.ts'
@@ -17,17 +18,29 @@ export interface Outcome {
 /** Counts what happened, the same for all scenarios: over one period, so that their hosts cost the same hours. */
 export function reportOf(trace: Trace, outcomes: readonly Outcome[]): SimulationReport {
   const period = periodOf(outcomes)
-  const measured = trace.jobs.flatMap(({ startedAt, submittedAt }) => (startedAt === null ? [] : [startedAt - submittedAt]))
   return {
     trace: {
       file: trace.file,
       format: trace.format,
       jobs: trace.jobs.length,
       leftOut: trace.leftOut,
-      measuredWaitMs: measured.length < trace.jobs.length ? null : spreadOf(measured),
+      measured: measuredOf(trace.jobs),
     },
     period,
     scenarios: outcomes.map((outcome, index) => scenarioReport(String.fromCodePoint(65 + index), outcome, period)),
+  }
+}
+
+/** How it was, of a trace that says of every job when it started. */
+function measuredOf(jobs: readonly TraceJob[]): Measured | null {
+  const started = jobs.flatMap((job) => (job.startedAt === null ? [] : [{ ...job, startedAt: job.startedAt }]))
+  if (started.length < jobs.length) return null
+  const first = started.reduce((least, { submittedAt }) => Math.min(least, submittedAt), Number.POSITIVE_INFINITY)
+  const last = started.reduce((most, { startedAt, runsMs }) => Math.max(most, startedAt + runsMs), 0)
+  return {
+    waitMs: spreadOf(started.map(({ startedAt, submittedAt }) => startedAt - submittedAt)),
+    takenMs: started.reduce((sum, { bootMs, runsMs }) => sum + (bootMs ?? 0) + runsMs, 0),
+    periodMs: last - first,
   }
 }
 
