@@ -34,14 +34,18 @@ function waits(report: SimulationReport): Chart {
     title: 'How long jobs wait',
     about: `From a job's coming to the start of its command. On average: ${listed(scenarios, ({ waitMs }) => formatDuration(waitMs.mean))}.`,
     height: barChartHeight(groups),
-    drawing: barChart(groups, scaleOf(most, { length: barLength, unit: 'time' }), formatDuration),
+    drawing: barChart(groups, scaleOf(most, { length: barLength, unit: 'time' }), tickText),
     legend: legendHtml(names(report)),
     numbers: {
       caption: 'Wait by scenario',
-      heads: ['', ...scenarios.map(({ name }) => name)],
+      heads: ['wait', ...scenarios.map(({ name }) => name)],
       rows: shownPercentiles.map((head) => [head, ...scenarios.map(({ waitMs }) => formatDuration(waitMs[head]))]),
     },
   }
+}
+
+function tickText(ms: number): string {
+  return ms === 0 ? '0' : formatDuration(ms)
 }
 
 /** Quantiles turned around: which share of the jobs had started after a time. */
@@ -60,7 +64,7 @@ function startedWithin(report: SimulationReport): Chart {
     drawing: lineChart({
       y,
       yText: (value) => `${value}%`,
-      xLabels: x.ticks.map((tick) => [x.at(tick), formatDuration(tick)]),
+      xLabels: x.ticks.map((tick) => [x.at(tick), tickText(tick)]),
       xTitle: 'wait',
       lines,
     }),
@@ -147,7 +151,7 @@ function heldBack(report: SimulationReport): readonly Chart[] {
       legend: legendHtml(names(report)),
       numbers: {
         caption: 'Minutes times jobs, and what it says',
-        heads: ['', ...scenarios.map(({ name }) => name), 'says', 'what helps'],
+        heads: ['reason', ...scenarios.map(({ name }) => name), 'says', 'what helps'],
         rows: codes.map((code, index) => [
           code,
           ...scenarios.map((scenario) => minutes(scenario, code).toFixed(0)),

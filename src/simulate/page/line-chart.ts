@@ -39,17 +39,17 @@ export function lineChart({ y, yText, xLabels, xTitle, lines }: LineChart): stri
 
 const labelHeight = 15
 
-/** The name of each line at its end, moved apart where lines end at one place. */
+/** The name of each line at its end, moved apart upwards where lines end at one place. */
 function endLabels(lines: readonly Line[], at: (value: number) => number): readonly string[] {
   const ends = lines.flatMap(({ name, points }) => {
     const last = points.at(-1)
     return last === undefined ? [] : [{ name, x: last[0], y: at(last[1]) }]
   })
-  let above = Number.NEGATIVE_INFINITY
+  let below = plot.top + inner.height + labelHeight
   return ends
-    .sort((one, other) => one.y - other.y)
+    .sort((one, other) => other.y - one.y)
     .map(({ name, x, y }) => {
-      above = Math.max(y, above + labelHeight)
-      return textAt(name, { x: plot.left + x + 6, y: above + 4 })
+      below = Math.min(y, below - labelHeight)
+      return textAt(name, { x: plot.left + x + 6, y: below + 4 })
     })
 }
