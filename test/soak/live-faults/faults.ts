@@ -116,8 +116,8 @@ export const faults = {
     on: 'host',
     async strike(host, { random }) {
       await pullPlug(host.line)
-      // At half a minute the host is lost.
-      const time = await pass(random, [5, 50])
+      // At three quarters of a minute the host is lost.
+      const time = await pass(random, [5, 60])
       await plugIn(host.line)
       return `for ${time}`
     },

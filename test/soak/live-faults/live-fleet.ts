@@ -40,18 +40,18 @@ const ports = [7701, 7702] as const
 const slowPorts = [7801, 7802] as const
 
 /**
- * Hosts tell of themselves every five seconds, so that one that is silent for half a minute is lost; their engines are looked at often enough that
- * a host whose disk was full is soon ready again. Two cores carry fifty agents at that.
+ * Hosts tell of themselves every ten seconds, so that one that is silent for three quarters of a minute is lost; their engines are looked at often
+ * enough that a host whose disk was full is soon ready again. Two cores carry fifty agents at that.
  */
 const spec = `
 version: 1
 pools:
   default:
     engines: { tart: { slots: 2, limits: advisory, networks: [host] } }
-    readiness: { checkInterval: 1m, checkMaxAge: 10m }
+    readiness: { checkInterval: 90s, checkMaxAge: 10m }
 images: { macos-15: { engine: tart } }
 queues: { default: { engine: tart, image: macos-15, shape: { cpu: 1, memoryMiB: 256, diskMiB: 64 } } }
-limits: { syncPoll: 5s, retryDelay: 2s }
+limits: { syncPoll: 10s, retryDelay: 2s }
 `
 
 async function makeMacs(folder: string): Promise<Macs> {
@@ -96,7 +96,7 @@ async function startHosts(hosts: readonly LiveHost[], fleet: Pick<LiveFleet, 'ap
         await sleep(500)
         return isReady(await fleet.api.get<HostView>(`/hosts/${name}`))
       }
-      await waitFor(`${name} to be ready`, ready, 120_000).catch(async (error: unknown) => {
+      await waitFor(`${name} to be ready`, ready, 300_000).catch(async (error: unknown) => {
         throw new Error(`its agent said: ${(await readFile(logFile, 'utf8')).slice(-2000)}`, { cause: error })
       })
     }
