@@ -1,4 +1,5 @@
 import { createServer, connect, type Socket } from 'node:net'
+import { sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createSystemClock } from '../../src/drivers/clocks/system-clock.ts'
 import { createSystemTimers } from '../../src/drivers/clocks/system-timers.ts'
@@ -8,6 +9,7 @@ import { createPostgresStore } from '../../src/drivers/stores/postgres/postgres-
 import type { MigratableStore, Reader, Writer } from '../../src/ports/store.ts'
 import { migrate } from '../../src/record/migrate.ts'
 import { setMeta } from '../contract/store-suite.ts'
+import { startLineProcess } from './line-process.ts'
 import { startPostgres } from './postgres-server.ts'
 
 const clock = createSystemClock()
@@ -35,6 +37,8 @@ async function until(condition: () => boolean | Promise<boolean>, limitMs = 20_0
     await new Promise((resolve) => void setTimeout(resolve, 10))
   }
 }
+
+const waitingForTurn = sql`select pid from pg_locks where locktype = 'advisory' and not granted`
 
 describe('two controllers on one PostgreSQL', () => {
   let url: string
@@ -109,6 +113,25 @@ describe('two controllers on one PostgreSQL', () => {
     await Promise.all(Array.from({ length: 20 }, (_, number) => writer(number % 2 === 0 ? one : two)))
     expect(done).toBe(400)
     expect(await one.read((db) => valueOf(db, 'turns'))).toBe('400')
+  })
+
+  it('wait for one that hangs while it is its turn no longer than some seconds, and it goes on when it wakes up', async () => {
+    const hanging = startLineProcess('writer.child.ts', [], { STORE_URL: url })
+    try {
+      await hanging.next('ack')
+      await one.write(async () => {
+        // It waits for its turn, which comes when it cannot take it any more.
+        await until(() => two.read(async (db) => (await waitingForTurn.execute(db)).rows.length > 0))
+        hanging.child.kill('SIGSTOP')
+      })
+      await one.write((tx) => setMeta(tx, 'after a hang', 'x'))
+      expect(await two.read((db) => valueOf(db, 'after a hang'))).toBe('x')
+      hanging.child.kill('SIGCONT')
+      await hanging.next('ack')
+      await hanging.next('ack')
+    } finally {
+      await hanging.kill()
+    }
   })
 
   it('migrate an empty database at the same time, and only once', async () => {
