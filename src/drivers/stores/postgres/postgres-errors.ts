@@ -22,7 +22,8 @@ export function isConnectionLost(error: unknown): boolean {
   if (!isPostgresFailure(error))
     return error instanceof Error && !(error instanceof CideryError || error instanceof RangeError || error instanceof TypeError)
   const { code } = error
-  return code.startsWith('08') || code.startsWith('57P') || (code === '0A000' && error.message.includes('cached plan'))
+  // 25P03: it was silent for too long inside a transaction.
+  return code.startsWith('08') || code.startsWith('57P') || code === '25P03' || (code === '0A000' && error.message.includes('cached plan'))
 }
 
 const constraints: Readonly<Record<string, string>> = { '23502': 'notNull', '23503': 'foreignKey', '23505': 'unique', '23514': 'check' }

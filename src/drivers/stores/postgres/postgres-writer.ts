@@ -23,7 +23,14 @@ interface Session {
 
 /** Any number that no other lock of cidery has. */
 const writeLock = 0x63696465_7277
-const unlock = `select pg_advisory_unlock(${writeLock})`
+/**
+ * How long the server waits for the next word of a session whose turn it is, in ms. A process that hangs keeps its connection alive and its turn with it,
+ * also one that comes while it hangs; the session is ended then, and whoever wakes up does the batch again on another. Shorter than a lease of the lead.
+ */
+const turnIdleMs = 5_000
+const lock = `set idle_session_timeout = ${turnIdleMs}; select pg_advisory_lock(${writeLock})`
+const begin = `begin isolation level serializable; set local idle_in_transaction_session_timeout = ${turnIdleMs}; savepoint work`
+const unlock = `select pg_advisory_unlock(${writeLock}); set idle_session_timeout = 0`
 
 /**
  * The one connection of this controller's writes; made anew when it was cut. Controllers take turns by a lock of their sessions, a batch each:
@@ -95,8 +102,8 @@ export class PostgresWriter {
   async #takeTurn(session: Session): Promise<void> {
     try {
       // Before the transaction: its snapshot then has all that the holder before it committed.
-      await this.#attempt(session, `select pg_advisory_lock(${writeLock})`)
-      await this.#attempt(session, 'begin isolation level serializable; savepoint work')
+      await this.#attempt(session, lock)
+      await this.#attempt(session, begin)
     } catch (error) {
       // The lock is counted: one that was taken and not used must not stay.
       await this.#drop(session)
