@@ -177,13 +177,17 @@ export const faults = {
     async strike({ fleet, random }) {
       const { leader, follower, epoch } = await rolesOf(fleet)
       leader.running().child.kill('SIGSTOP')
-      const about = await leadMoves(fleet, follower)
-      const time = await pass(random, [1, 6])
-      // It wakes up in the belief that it leads.
-      leader.running().child.kill('SIGCONT')
+      let about: string
+      try {
+        about = await leadMoves(fleet, follower)
+        about += `; woken ${await pass(random, [1, 6])} later`
+      } finally {
+        // It wakes up in the belief that it leads.
+        leader.running().child.kill('SIGCONT')
+      }
       const after = await rolesOf(fleet)
       if (after.epoch <= epoch) throw new Error(`the epoch went from ${epoch} to ${after.epoch}`)
-      return `${about}; woken ${time} later`
+      return about
     },
   },
   'follower frozen': {
