@@ -11,7 +11,7 @@ import { dropResult, readResult, resultFile } from './results.js'
 import { endOnSignals, root, run, table } from './run.js'
 import { suites } from './suites.js'
 
-const limitMinutes = 75
+const limitMinutes = 82
 const mark = `CIDERY_TEST_RUN=${randomUUID()}`
 const strict = ['1', 'true'].includes(process.env.CI ?? '')
 

@@ -73,6 +73,8 @@ const nothingDone: CarriedOut = { done: 0, stale: 0, failed: 0 }
 /** Commits that come together are looked at together. */
 const gather: Milliseconds = 5
 const longestBackOff = 10 * second
+/** A step that fails is due again at once. The other steps of the next plan must not wait for it for long. */
+const longestStepBackOff = second
 
 /**
  * Observe, decide, act, record, again and again: woken by commits, at the moment that the plan names, and every few seconds in any case. A controller
@@ -119,7 +121,8 @@ export function createControllerLoop(options: ControllerLoopOptions): Controller
     return clock.now() - (options.lastSeen.get(hostId) ?? Number.NEGATIVE_INFINITY)
   }
 
-  async function pass(): Promise<void> {
+  /** Gives the number of steps that failed. */
+  async function pass(): Promise<number> {
     const startedAt = clock.steady()
     const epoch = await lead.hold()
     const spec = await observe(epoch)
@@ -140,14 +143,16 @@ export function createControllerLoop(options: ControllerLoopOptions): Controller
       problem: null,
     }
     options.passed?.({ at, ms, leads: epoch !== null, plan, carried })
+    return carried.failed
   }
 
   async function run(): Promise<void> {
     let failuresInARow = 0
+    let failedStepsInARow = 0
     for (;;) {
       if (stopped) return
       try {
-        await pass()
+        failedStepsInARow = (await pass()) > 0 ? failedStepsInARow + 1 : 0
         failuresInARow = 0
       } catch (error) {
         if (stopped) return
@@ -158,6 +163,7 @@ export function createControllerLoop(options: ControllerLoopOptions): Controller
         if (!(error instanceof CideryError && error.code === 'STALE_EPOCH'))
           log.error('a pass of the loop failed', { error, failuresInARow })
       }
+      if (failedStepsInARow > 0) await wakeUp.pause(Math.min(longestStepBackOff, 50 * 2 ** Math.min(10, failedStepsInARow)))
       await wait(failuresInARow)
     }
   }

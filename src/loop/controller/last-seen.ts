@@ -21,7 +21,7 @@ export interface LastSeen {
    * but what people read hangs on it, and that comes from memory.
    */
   flushDue(): Promise<void>
-  /** Tells the other controllers of whom this one heard since the last call. A word that gets lost is made up for by the next sync. */
+  /** Tells the other controllers of whom this one heard since the last call. What could not be told is told with the next. */
   share(): Promise<void>
   close(): void
 }
@@ -112,7 +112,12 @@ export function createLastSeen({ recorder, store, clock }: LastSeenPorts): LastS
     async share() {
       const ids = [...unshared]
       unshared.clear()
-      await announceHeard(store, ids)
+      try {
+        await announceHeard(store, ids)
+      } catch (error) {
+        for (const id of ids) unshared.add(id)
+        throw error
+      }
     },
     close() {
       stopWord()

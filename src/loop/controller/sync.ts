@@ -106,6 +106,8 @@ export function createSyncHandler(options: SyncHandlerOptions): SyncHandler {
   async function answer(caller: SyncCaller, request: SyncRequest, session: Session): Promise<SyncResponse> {
     const { hostId } = caller
     const startedAt = clock.steady()
+    // Before anything is stored: a host that speaks is not lost because nobody could write down what it said.
+    options.lastSeen.note(hostId, clock.now())
     let ticket = parking.ticket(hostId)
     // With news the host is read where the news is stored; reading it before as well would cost as much as the write.
     let view = bringsNews(request) ? null : await look(hostId, request)
