@@ -31,6 +31,7 @@ const benches = [
     first: ['node', 'tools/build.js', '--web'],
     minutes: 12,
   },
+  { name: 'simulation', title: 'A fleet in a box', minutes: 20 },
 ]
 
 const help = `Runs the benchmarks, each beside its peers, and prints a table per benchmark.

@@ -3,7 +3,7 @@ import { run } from '../../tools/run.js'
 
 /** Tiny runs: they say nothing of speed, only that each benchmark still measures what it names. */
 describe('npm run bench -- --quick', () => {
-  it.each(['overhead', 'syncs', 'placement', 'queue', 'agent', 'dashboard'])('measures %s', async (name) => {
+  it.each(['overhead', 'syncs', 'placement', 'queue', 'agent', 'dashboard', 'simulation'])('measures %s', async (name) => {
     const { code, output } = (await run(['node', 'tools/bench.js', '--quick', name], { timeoutMs: 560_000 })) as {
       code: number
       output: string

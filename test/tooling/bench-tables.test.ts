@@ -37,7 +37,7 @@ describe('the tables of the benchmarks', () => {
 
   it('have a place in the document, and a benchmark behind each place', () => {
     const names = [...readFileSync(join(root, 'docs/benchmarks.md'), 'utf8').matchAll(/<!-- bench:(\w+) -->/g)].map(([, name = '']) => name)
-    expect(names).toEqual(['overhead', 'syncs', 'placement', 'queue', 'agent', 'dashboard'])
+    expect(names).toEqual(['overhead', 'syncs', 'placement', 'queue', 'agent', 'dashboard', 'simulation'])
     for (const name of names) expect(existsSync(join(root, `bench/${name}.bench.ts`))).toBe(true)
     const { stdout } = spawnSync(process.execPath, ['tools/bench.js', '--help'], { cwd: root, encoding: 'utf8' })
     expect(stdout).toContain(names.join(', '))
