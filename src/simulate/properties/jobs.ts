@@ -54,7 +54,8 @@ export const oneAttemptIsAlive: Property = {
       if (other === undefined || other.attempt === attempt) return null
       // A host whose agent cannot act cannot end what its lease no longer covers: the stated exception.
       const gone = about.agentGoneSince(other.host)
-      if (gone !== null && about.now() - gone > about.spec.limits.attemptLease) return null
+      const leaseEnds = about.heardAt(other.host) + about.spec.limits.attemptLease
+      if (gone !== null && gone <= leaseEnds && about.now() > leaseEnds) return null
       return `${about.keyOf(job)} runs on ${host} while it still runs on ${other.host}`
     }
   },
