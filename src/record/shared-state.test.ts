@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { memoryBlobs } from '../../test/doubles/memory-blobs.ts'
 import { virtualTime, type VirtualTime } from '../../test/doubles/virtual-time.ts'
 import { createSqliteStore } from '../drivers/stores/sqlite/sqlite-store.ts'
 import type { Blobs } from '../ports/blobs.ts'
 import type { MigratableStore } from '../ports/store.ts'
+import { memoryBlobs } from '../simulate/blobs.ts'
 import { migrate } from './migrate.ts'
 import { renewBlobMark, requireSameBlobs, requireSameKeys } from './shared-state.ts'
 

@@ -4,8 +4,8 @@ import { enrol, waitForController, defaultNetworkWait, type Enrolment } from '..
 import { CideryError } from '../../src/model/errors.ts'
 import { defaultVerdictPolicy } from '../../src/observe/agent/verdict.ts'
 import type { AgentPorts } from '../../src/ports/agent.ts'
+import { seededRandom } from '../../src/simulate/random.ts'
 import { memoryJournal } from '../doubles/memory-journal.ts'
-import { seededRandom } from '../doubles/seeded-random.ts'
 import { virtualAgent, type VirtualAgent } from '../doubles/virtual-agent.ts'
 
 const unreachable = new CideryError('UNREACHABLE', 'getaddrinfo EAI_AGAIN controller.example')

@@ -18,9 +18,9 @@ import { readJob, submitJob } from '../../src/record/jobs.ts'
 import { migrate } from '../../src/record/migrate.ts'
 import { hostDoc } from '../../src/record/rows.ts'
 import { logName } from '../../src/serve/logs.ts'
-import { memoryBlobs } from './memory-blobs.ts'
+import { memoryBlobs } from '../../src/simulate/blobs.ts'
+import { seededIds, seededRandom } from '../../src/simulate/random.ts'
 import { recordingLog } from './recording-log.ts'
-import { seededIds, seededRandom } from './seeded-random.ts'
 import { simulatedAgent, type SimulatedAgent, type SimulatedAgentOptions } from './simulated-agent.ts'
 import { virtualTime, type VirtualTime } from './virtual-time.ts'
 
@@ -75,17 +75,12 @@ function asJson<T>(value: T): T {
   return JSON.parse(JSON.stringify(value)) as T
 }
 
-/** A wall clock tells whole milliseconds, however finely timers are set. */
-function inWholeMilliseconds(time: VirtualTime): VirtualTime {
-  return { ...time, clock: { now: () => Math.floor(time.clock.now()), steady: time.clock.steady } }
-}
-
 async function attemptsOf(core: ControllerCore, id: string) {
   return core.recorder.read(async (db) => (await attemptsOfJobs(db, [id])).get(id) ?? [])
 }
 
 export async function startFleet(options: FleetOptions = {}): Promise<Fleet> {
-  const time = options.time ?? inWholeMilliseconds(virtualTime({ turns: 3 }))
+  const time = options.time ?? virtualTime({ turns: 3 })
   const { clock, timers } = time
   const log = recordingLog()
   const store = options.store ?? (await createSqliteStore({ path: ':memory:', clock, timers }))

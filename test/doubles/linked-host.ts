@@ -2,13 +2,13 @@ import { startAgentLoop, type AgentLoop } from '../../src/loop/agent.ts'
 import { keyringOf } from '../../src/loop/agent/keyring.ts'
 import type { HostId } from '../../src/model/id.ts'
 import type { AgentPorts } from '../../src/ports/agent.ts'
+import { seededIds, seededRandom } from '../../src/simulate/random.ts'
 import type { Fleet } from './controller-fleet.ts'
 import { fakeEngine, type FakeEngine } from './fake-engine.ts'
 import { fakeHost, idleProcesses, noMirrors, testRelease } from './fake-host.ts'
 import { fakeSupervisors, type FakeSupervisors, type Program } from './fake-supervisors.ts'
 import { inProcessLink } from './in-process-link.ts'
 import { memoryJournal, testIdentity } from './memory-journal.ts'
-import { seededIds, seededRandom } from './seeded-random.ts'
 
 /** A machine with the real agent's loop over fake engine, supervisors and probe, linked to a controller in the same process. */
 export interface LinkedHost {

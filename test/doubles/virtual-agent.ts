@@ -6,6 +6,7 @@ import type { OperationRequest } from '../../src/model/operation.ts'
 import type { AgentSettings, DesiredAttempt, DesiredOperation } from '../../src/model/sync.ts'
 import type { AgentPorts } from '../../src/ports/agent.ts'
 import type { Engine } from '../../src/ports/engine.ts'
+import { seededIds, seededRandom } from '../../src/simulate/random.ts'
 import { fakeController, type FakeController } from './fake-controller.ts'
 import { fakeEngine, type FakeEngine } from './fake-engine.ts'
 import { fakeHost, idleProcesses, noMirrors, testRelease, type FakeHost } from './fake-host.ts'
@@ -13,7 +14,6 @@ import { fakeSupervisors, type FakeSupervisors, type Program } from './fake-supe
 import { memoryJournal, testIdentity } from './memory-journal.ts'
 import { mortalPorts, newLife, type Life } from './mortal.ts'
 import { recordingLog } from './recording-log.ts'
-import { seededIds, seededRandom } from './seeded-random.ts'
 import { virtualTime, type VirtualTime } from './virtual-time.ts'
 
 export const testSettings: AgentSettings = {

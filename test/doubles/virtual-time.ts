@@ -1,10 +1,5 @@
-import type { Clock, Timer, Timers } from '../../src/ports/time.ts'
-
-interface Waiting {
-  readonly at: number
-  readonly order: number
-  readonly run: () => void
-}
+import type { Clock, Timers } from '../../src/ports/time.ts'
+import { localClock, virtualTime as simulatedTime } from '../../src/simulate/virtual-time.ts'
 
 export interface VirtualTimeOptions {
   /** Wall clock at the start, epoch ms. */
@@ -17,8 +12,7 @@ export interface VirtualTimeOptions {
 }
 
 /**
- * A clock and timers that move only when a test says so. Timers fire in order of time, then in the order they were set; between two
- * of them everything that is runnable runs first.
+ * The virtual time of simulations, moved by a test.
  *
  * @example await time.advance(60_000) // a minute passes, with all that falls due in it
  */
@@ -33,109 +27,44 @@ export interface VirtualTime {
   until(condition: () => boolean, limitMs: number): Promise<void>
   /** The wall clock jumps; steady time does not. */
   jumpWall(ms: number): void
-  /** The machine sleeps: both clocks count it, and timers stand still meanwhile. */
+  /** The machine sleeps: both clocks go on, and no timer falls due meanwhile. */
   sleepMachine(ms: number): void
-  /** Milliseconds that passed since the start, on steady time, sleep left out. */
+  /** Milliseconds that passed since the start, on steady time. */
   elapsed(): number
   /** Timers that are set. */
   pending(): number
 }
 
 const defaultStart = 1_790_000_000_000
-/** A machine does not start to count at zero. */
-const steadyStart = 1_000_000
 
-export function virtualTime(options: VirtualTimeOptions = {}): VirtualTime {
-  const turns = options.turns ?? 1
-  let steady = 0
-  let wallOffset = options.startAt ?? defaultStart
+export function virtualTime({ startAt = defaultStart, turns = 1 }: VirtualTimeOptions = {}): VirtualTime {
+  const time = simulatedTime({ startAt, turn: settle })
   let slept = 0
-  let order = 0
-  const waiting = new Set<Waiting>()
-
-  function after(delay: number, run: () => void): Timer {
-    order += 1
-    const entry: Waiting = { at: steady + Math.max(0, delay), order, run }
-    waiting.add(entry)
-    return { cancel: () => void waiting.delete(entry) }
-  }
-
-  function sleep(delay: number, signal?: AbortSignal): Promise<void> {
-    return new Promise((resolve, reject) => {
-      if (signal?.aborted === true) {
-        reject(signal.reason as Error)
-        return
-      }
-      const timer = after(delay, () => {
-        signal?.removeEventListener('abort', abort)
-        resolve()
-      })
-      function abort(): void {
-        timer.cancel()
-        reject(signal?.reason as Error)
-      }
-      signal?.addEventListener('abort', abort, { once: true })
-    })
-  }
+  const clock = localClock(time.clock)
 
   async function settle(): Promise<void> {
     for (let turn = 0; turn < turns; turn += 1) await new Promise((resolve) => void setImmediate(resolve))
   }
 
-  function nextDue(limit: number): Waiting | undefined {
-    let first: Waiting | undefined
-    for (const entry of waiting) {
-      if (entry.at > limit) continue
-      if (first === undefined || entry.at < first.at || (entry.at === first.at && entry.order < first.order)) first = entry
-    }
-    return first
-  }
-
-  /** Fires one timer that is due by `limit`; false when there is none. */
-  async function step(limit: number): Promise<boolean> {
-    await settle()
-    const due = nextDue(limit)
-    if (due === undefined) return false
-    waiting.delete(due)
-    steady = Math.max(steady, due.at)
-    due.run()
-    return true
-  }
-
-  async function advance(ms: number): Promise<void> {
-    const target = steady + ms
-    while (await step(target));
-    steady = target
-    await settle()
-  }
-
-  async function until(condition: () => boolean, limitMs: number): Promise<void> {
-    const target = steady + limitMs
-    await settle()
-    while (!condition()) {
-      if (!(await step(target))) {
-        steady = target
-        await settle()
-        if (condition()) return
-        throw new Error(`not so within ${limitMs} ms of virtual time: ${String(condition)}`)
-      }
-      await settle()
-    }
-  }
-
   return {
-    clock: { now: () => wallOffset + slept + steady, steady: () => steadyStart + slept + steady },
-    timers: { after, sleep },
+    clock: { now: clock.now, steady: () => clock.steady() + slept },
+    timers: time.timers,
     settle,
-    advance,
-    until,
-    jumpWall: (ms) => {
-      wallOffset += ms
+    async advance(ms) {
+      await time.runTo(time.elapsed() + ms)
+      await settle()
     },
-    sleepMachine: (ms) => {
+    async until(condition, limitMs) {
+      await time.runTo(time.elapsed() + limitMs, condition)
+      await settle()
+      if (!condition()) throw new Error(`not so within ${limitMs} ms of virtual time: ${String(condition)}`)
+    },
+    jumpWall: clock.jump,
+    sleepMachine(ms) {
       slept += ms
+      clock.jump(ms)
     },
-    elapsed: () => steady,
-    pending: () => waiting.size,
+    elapsed: time.elapsed,
+    pending: time.pending,
   }
 }

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { createServer, request, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { seededRandom } from '../doubles/seeded-random.ts'
+import { seededRandom } from '../../src/simulate/random.ts'
 
 /** What lies between a browser and its controller on a bad day. */
 export interface LossyProxy {
