@@ -133,7 +133,7 @@ export async function buildFleet(scenario: Scenario, options: FleetOptions): Pro
       },
       up: () => agent.start(),
     })
-    const link = simulatedLink({ host: { id, name: shape.name }, line, timers: time.timers, controllers, blobs, tell })
+    const link = simulatedLink({ host: { id, name: shape.name }, line, timers: time.timers, controllers, tell })
     const around = { seed: scenario.seed, time, link, log, tell, releases: drivers.releases, lookEveryMs: options.lookEveryMs }
     const agent = simulatedAgent({ ...around, machine, called: 'agent' })
     const second = simulatedAgent({ ...around, machine: otherAccountOf(machine, identity), called: 'second agent' })

@@ -2,7 +2,6 @@ import { CideryError } from '../model/errors.ts'
 import type { HostId } from '../model/id.ts'
 import type { Milliseconds } from '../model/instant.ts'
 import type { ControllerLink } from '../ports/agent.ts'
-import type { Blobs } from '../ports/blobs.ts'
 import type { Timers } from '../ports/time.ts'
 import { announceKey } from '../record/host-keys.ts'
 import { appendAttemptLog, finishAttemptLog, secretsOfAttempt } from '../serve/attempt-bytes.ts'
@@ -15,7 +14,6 @@ export interface LinkSurroundings {
   readonly line: Line
   readonly timers: Timers
   readonly controllers: readonly SimulatedController[]
-  readonly blobs: Blobs
   readonly tell: Tell
 }
 
@@ -85,10 +83,10 @@ export function simulatedLink(around: LinkSurroundings): ControllerLink {
       ask((core) => appendAttemptLog(core.services, { hostId: host.id, id, offset }, piece(Uint8Array.from(bytes)))),
     finishLog: (id, length) => ask((core) => finishAttemptLog(core.services, author, { hostId: host.id, id, length })),
     uploadBlob: () => Promise.reject(new CideryError('UNSUPPORTED', 'simulated jobs keep no artifacts')),
-    downloadBlob: async (digest, offset) => (await around.blobs.open(digest, offset)).stream as AsyncIterable<Uint8Array>,
+    downloadBlob: () => Promise.reject(new CideryError('UNSUPPORTED', 'simulated jobs bring no files')),
     fetchSecrets: (id) => ask((core) => secretsOfAttempt({ ...core.services, box: simulatedBox }, { hostId: host.id, id })),
     rotateKey: (keyHash) => ask((core) => core.services.recorder.write(author, (tx) => announceKey(tx.db, host.id, keyHash))),
-    health: async () => controllers.some((controller) => controller.serving() !== null),
+    health: () => ask(async () => true).catch(() => false),
     attachStream: () => Promise.reject(new CideryError('UNSUPPORTED', 'no streams in the simulation')),
   }
 }

@@ -101,7 +101,6 @@ export async function simulate(scenario: Scenario, options: SimulateOptions): Pr
     now,
     look: built.look,
     heardAt: (host) => heard.get(host) ?? Number.NEGATIVE_INFINITY,
-    agentRuns: (host) => isRunning(built, host),
     agentGoneSince: (host) => gone.get(host) ?? null,
     keyOf: chronicle.nameOf,
   }

@@ -119,7 +119,6 @@ export function createSyncHandler(options: SyncHandlerOptions): SyncHandler {
       ticket = parking.ticket(hostId)
       view = await look(hostId, request)
     }
-    options.lastSeen.note(hostId, clock.now())
     for (;;) {
       const response = respond(request, view, acknowledged)
       const waitMs = Math.min(request.waitMs, options.spec().limits.syncPoll) - (clock.steady() - startedAt)

@@ -13,8 +13,6 @@ export interface About {
   look(): Look | null
   /** When a controller last answered a host, ms since the start. */
   heardAt(host: string): Milliseconds
-  /** Whether the agent of a host runs now, and is not frozen. */
-  agentRuns(host: string): boolean
   /** Since when the agent of a host does not run, ms since the start; null while it does. */
   agentGoneSince(host: string): Milliseconds | null
   keyOf(job: string): string

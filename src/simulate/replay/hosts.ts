@@ -8,7 +8,7 @@ import type { SimulatedEngine, SimulatedHosts } from '../../model/simulation.ts'
 import { SizeText } from '../../model/spec.ts'
 import type { Pool, Spec } from '../../model/spec.ts'
 import type { TraceJob } from '../../model/trace.ts'
-import { countOf, namedValues } from './named-values.ts'
+import { countOf, namedValues, type NamedValuesOptions } from './named-values.ts'
 
 /** As people write them; undefined: what is usual. */
 export interface HostOptions {
@@ -92,29 +92,20 @@ function sizeOf(text: string): number | undefined {
   return size.success ? size.data : undefined
 }
 
+/** A value for each engine, or one for all; undefined when none is given. */
+function ofEngines<T>(given: string | undefined, about: Pick<NamedValuesOptions<T>, 'flag' | 'read' | 'accepted'>) {
+  return given === undefined ? undefined : namedValues(given, { ...about, names: engineNames, forAll: true })
+}
+
 /** The engines of a pool: those that it sets up, else all that the trace needs. */
 function enginesWith(spec: Spec, jobs: readonly TraceJob[], options: HostOptions): (pool: Pool | undefined) => SimulatedHosts['engines'] {
   const engineOf = (job: TraceJob) => job.engine ?? spec.queues[job.queue]?.engine ?? 'user'
-  const slots =
-    options.slots === undefined
-      ? undefined
-      : namedValues(options.slots, {
-          flag: '--slots',
-          names: engineNames,
-          forAll: true,
-          read: (text) => countOf(text) || undefined,
-          accepted: 'how many at once: 2, or tart=2,user=6',
-        })
-  const boots =
-    options.boot === undefined
-      ? undefined
-      : namedValues(options.boot, {
-          flag: '--boot',
-          names: engineNames,
-          forAll: true,
-          read: parseDuration,
-          accepted: 'how long: 40s, or qemu=25s,tart=40s',
-        })
+  const slots = ofEngines(options.slots, {
+    flag: '--slots',
+    read: (text) => countOf(text) || undefined,
+    accepted: 'how many at once: 2, or tart=2,user=6',
+  })
+  const boots = ofEngines(options.boot, { flag: '--boot', read: parseDuration, accepted: 'how long: 40s, or qemu=25s,tart=40s' })
   const needed = engineNames.filter((name) => jobs.some((job) => engineOf(job) === name))
   const bootMs = Object.fromEntries(
     engineNames.map((name) => [name, measuredBoot(jobs.filter((job) => engineOf(job) === name)) ?? usualBootMs[name]]),
