@@ -102,7 +102,7 @@ export class BareMachines {
   }
 
   async #prepare(): Promise<void> {
-    this.#keys ??= await makeKeys(this.#files)
+    this.#keys ??= await makeKeys(this.#files, 'job')
   }
 
   async #makeDisks(): Promise<void> {

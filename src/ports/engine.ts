@@ -17,7 +17,12 @@ export interface SandboxRequest {
   readonly blockedAddresses: readonly string[]
   /** A directory of the host that is shown inside read-only; MOUNT_REFUSED where engine or host does not allow it. */
   readonly mount: string | null
+  /** The machine of a build: what it starts from instead of `image`. Its disk is kept, and commands in it may be root's. Never a job's. */
+  readonly builder?: BuilderBase
 }
+
+/** What a builder starts from: a stored build, or a layer that an earlier build kept. */
+export type BuilderBase = { readonly image: string } | { readonly layer: string }
 
 /** A sandbox as the engine sees it in reality. */
 export interface EngineSandbox {
@@ -51,6 +56,8 @@ export interface SandboxCommand {
   readonly cwd?: string
   /** Allocate a terminal. */
   readonly tty?: boolean
+  /** Run it as root: in the machine of a build only, FORBIDDEN anywhere else. */
+  readonly asRoot?: boolean
 }
 
 export interface SweepReport {

@@ -11,7 +11,7 @@ describe('the golden disk', () => {
     expect(await ensureGoldenDisk()).toEqual(golden)
     const after = statSync(golden.disk)
     expect([after.ino, after.mtimeMs]).toEqual([before.ino, before.mtimeMs])
-    expect(readdirSync(join(golden.disk, '..')).sort()).toEqual(['disk.qcow2', 'initramfs', 'vmlinuz'])
+    expect(readdirSync(join(golden.disk, '..')).sort()).toEqual(['disk.raw', 'initramfs', 'vmlinuz'])
     expect(readdirSync(join(golden.disk, '..', '..')).filter((name) => name.includes('.part-'))).toEqual([])
   })
 

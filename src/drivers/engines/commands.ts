@@ -40,6 +40,8 @@ export interface RunOptions {
   readonly input?: string
   readonly timeoutMs?: number
   readonly env?: Readonly<Record<string, string>>
+  /** Ends it by TERM when it is aborted. */
+  readonly signal?: AbortSignal
 }
 
 export interface Ran {
@@ -70,6 +72,9 @@ export function run(argv: readonly [string, ...string[]], options: RunOptions = 
     const stdout = collector()
     const stderr = collector()
     const deadline = setTimeout(() => child.kill('SIGKILL'), options.timeoutMs ?? 30_000)
+    const abort = (): void => void child.kill('SIGTERM')
+    options.signal?.addEventListener('abort', abort, { once: true })
+    if (options.signal?.aborted === true) abort()
     child.stdout.on('data', (chunk: Buffer) => stdout.add(chunk))
     child.stderr.on('data', (chunk: Buffer) => stderr.add(chunk))
     child.once('error', (cause) => {
@@ -78,6 +83,7 @@ export function run(argv: readonly [string, ...string[]], options: RunOptions = 
     })
     child.once('close', (code, signal) => {
       clearTimeout(deadline)
+      options.signal?.removeEventListener('abort', abort)
       resolve({ code, signal, stdout: stdout.text(), stderr: stderr.text() })
     })
     // A program that stops reading early says so by its exit code, not by our broken pipe.

@@ -5,6 +5,7 @@ import { connect, nameService } from '../network.ts'
 import { isAlive } from '../process-table.ts'
 import type { Holder } from '../records.ts'
 import { connectMaster, makeKeys } from './connection.ts'
+import { personOf } from './entering.ts'
 import { GuestControl } from './guest-control.ts'
 import type { Image } from './images.ts'
 import { endProcess, lastLines, ownNetwork, startDetached } from './processes.ts'
@@ -76,7 +77,7 @@ export async function hearFrom(
 export async function bootMachine(request: BootRequest): Promise<Booted> {
   const { config, record, memory } = request
   const files = filesOf(config, record)
-  const keys = await makeKeys(files)
+  const keys = await makeKeys(files, personOf(record))
   const limitMs = memory === undefined ? config.bootMs : Math.min(config.bootMs, resumeMs)
   const holder = await (memory === undefined ? startMachine(request, files) : resumeMachine(request, files, memory))
   let control: GuestControl | undefined
@@ -87,7 +88,9 @@ export async function bootMachine(request: BootRequest): Promise<Booted> {
     const servers = record.network === 'nat' ? nameService(config, 'nat').resolvers.join(',') : ''
     const seed = randomBytes(64).toString('hex')
     const name = folderOf(record).replaceAll('_', '-')
-    control.say(['person', name, (Date.now() / 1000).toFixed(3), seed, keys.client, keys.host, servers === '' ? '-' : servers].join(' '))
+    const kind = record.builder === undefined ? [] : ['builder']
+    const words = [name, (Date.now() / 1000).toFixed(3), seed, keys.client, keys.host, servers === '' ? '-' : servers, ...kind]
+    control.say(['person', ...words].join(' '))
     await hearFrom(control, holder, { word: 'ready', limitMs })
     return { holder, master: await connectMaster(files, holder, limitMs), notes }
   } catch (error) {

@@ -17,8 +17,8 @@ export interface Keys {
   readonly host: string
 }
 
-/** Makes the keys of a machine for this boot, and what ssh needs to know its server by. */
-export async function makeKeys(files: MachineFiles): Promise<Keys> {
+/** Makes the keys of a machine for this boot, and what ssh needs to know its server by. `person` is the account that they enter as. */
+export async function makeKeys(files: MachineFiles, person: string): Promise<Keys> {
   for (const path of [files.key, files.hostKey]) {
     rmSync(path, { force: true })
     rmSync(`${path}.pub`, { force: true })
@@ -26,7 +26,7 @@ export async function makeKeys(files: MachineFiles): Promise<Keys> {
   }
   const word = (path: string): string => readFileSync(`${path}.pub`, 'utf8').split(' ')[1]?.trim() ?? ''
   writeFileSync(files.knownHosts, `guest ssh-ed25519 ${word(files.hostKey)}\n`, { mode: 0o600 })
-  writeFileSync(files.sshConfig, sshConfig(files), { mode: 0o600 })
+  writeFileSync(files.sshConfig, sshConfig(files, person), { mode: 0o600 })
   const host = readFileSync(files.hostKey).toString('hex')
   // The server has it in its memory from now on, and nobody else needs it.
   rmSync(files.hostKey)

@@ -11,6 +11,7 @@ import type {
   WarmingEngine,
   WarmRequest,
 } from '../../../ports/engine.ts'
+import type { ImageEngine } from '../../../ports/images.ts'
 import { underLock } from '../kernel-lock.ts'
 import { isAlive } from '../process-table.ts'
 import { putFileInside } from '../put-file.ts'
@@ -19,12 +20,15 @@ import { measureRoom, roomProblems } from '../room.ts'
 import { repairStateDir } from '../state-dir.ts'
 import { Turns } from '../turns.ts'
 import { Acceleration, qemuVersion } from './acceleration.ts'
+import { QemuBuilder } from './builder.ts'
 import { reconnect } from './connection.ts'
-import { makeDisks } from './disks.ts'
+import { makeDisks, type RootDisk } from './disks.ts'
 import { launchCommand, workDirectory } from './entering.ts'
 import { endInside } from './guest-control.ts'
 import { lookAtHost, type HostAbility } from './host.ts'
+import { noteUse, QemuImageStore } from './image-store.ts'
 import { imageOf, imageProblem } from './images.ts'
+import { layerOf, touchLayer } from './layers.ts'
 import { endProcess } from './processes.ts'
 import { filesOf, MachineRecord, machinesDirectory } from './record.ts'
 import { refuseRequest } from './refusing.ts'
@@ -40,9 +44,32 @@ const factsMaxAgeMs = 60_000
 /** QEMU closes its disks within this. */
 const closeMs = 20_000
 
+/** Disk of the job's account in the machine of a build, where nothing of it is kept. */
+const homeMiB = 1024
+
+/** What a machine's root disk is a clone of. */
+function rootOf(config: QemuEngineConfig, { image, builder, shape }: MachineRecord): RootDisk {
+  if (builder === undefined) return imageOf(config, image)
+  const sizeMiB = shape.diskMiB
+  return builder.layer === null
+    ? { ...imageOf(config, image), sizeMiB }
+    : { disk: layerOf(config, builder.layer).disk, format: 'qcow2', sizeMiB }
+}
+
+/** A builder is asked for by what it starts from; the image at the bottom of that has its kernel. */
+function withImage(config: QemuEngineConfig, request: SandboxRequest): SandboxRequest {
+  const { builder } = request
+  if (builder === undefined) return request
+  if ('image' in builder) return { ...request, image: builder.image }
+  touchLayer(config, builder.layer)
+  return { ...request, image: layerOf(config, builder.layer).image }
+}
+
 /** A Linux machine for each job. */
-export class QemuEngine implements WarmingEngine {
+export class QemuEngine implements WarmingEngine, ImageEngine {
   readonly name = 'qemu'
+  readonly images: ImageEngine['images']
+  readonly builder: ImageEngine['builder']
   readonly #config: QemuEngineConfig
   readonly #records: RecordStore<MachineRecord>
   readonly #acceleration: Acceleration
@@ -55,12 +82,10 @@ export class QemuEngine implements WarmingEngine {
     this.#config = config
     this.#records = new RecordStore(config.stateDir, MachineRecord)
     this.#acceleration = new Acceleration(config)
-    this.#starting = new Starting({
-      config,
-      records: this.#records,
-      acceleration: this.#acceleration,
-      underLock: (work) => this.#underLock(work),
-    })
+    const parts = { config, records: this.#records, turns: this.#turns, underLock: <T>(work: () => Promise<T>) => this.#underLock(work) }
+    this.#starting = new Starting({ ...parts, acceleration: this.#acceleration })
+    this.images = new QemuImageStore({ ...parts, dropStates: (disk) => this.#starting.dropStates(disk) })
+    this.builder = new QemuBuilder(parts)
     this.#warm = new WarmMachines({
       slots: config.slots,
       records: this.#records,
@@ -115,8 +140,9 @@ export class QemuEngine implements WarmingEngine {
     return Promise.resolve(sandboxes.map((record) => this.#view(record)))
   }
 
-  create(request: SandboxRequest): Promise<EngineSandbox> {
-    return this.#turns.take(request.id, async () => {
+  create(asked: SandboxRequest): Promise<EngineSandbox> {
+    return this.#turns.take(asked.id, async () => {
+      const request = withImage(this.#config, asked)
       if (!/^[a-z]+_[0-9a-z]{20,40}$/.test(request.id)) throw new CideryError('INVALID_INPUT', `${request.id} is not an id`)
       const known = this.#records.get(request.id)
       if (known?.phase === 'ready') return this.#view(known)
@@ -229,12 +255,17 @@ export class QemuEngine implements WarmingEngine {
   }
 
   async #withDisks(record: MachineRecord): Promise<MachineRecord> {
-    await makeDisks(filesOf(this.#config, record), imageOf(this.#config, record.image), record.shape.diskMiB)
+    noteUse(this.#config, record.image)
+    await makeDisks(
+      filesOf(this.#config, record),
+      rootOf(this.#config, record),
+      record.builder === undefined ? record.shape.diskMiB : homeMiB,
+    )
     return this.#records.put({ ...record, phase: 'ready' })
   }
 
   /** Call under the engine's lock: no two machines get one slot. */
-  #write({ id, jobId, image, shape, network, blockedAddresses }: SandboxRequest, warm: boolean): MachineRecord {
+  #write({ id, jobId, image, shape, network, blockedAddresses, builder }: SandboxRequest, warm: boolean): MachineRecord {
     const used = new Set(this.#records.list().map(({ slot }) => slot))
     let slot = 0
     while (used.has(slot)) slot += 1
@@ -247,6 +278,7 @@ export class QemuEngine implements WarmingEngine {
       network: network === 'nat' ? 'nat' : 'none',
       blockedAddresses: [...blockedAddresses],
       ...(warm ? { warm } : {}),
+      ...(builder === undefined ? {} : { builder: { layer: 'layer' in builder ? builder.layer : null, closed: false } }),
       slot,
       phase: 'creating',
       createdAt: Date.now(),
@@ -272,7 +304,7 @@ export class QemuEngine implements WarmingEngine {
   #launch(id: string, command: SandboxCommand): LaunchCommand {
     const record = this.#mustHave(id)
     if (!this.#isUp(record)) throw new CideryError('CONFLICT', `the sandbox ${id} is not running`)
-    return launchCommand(filesOf(this.#config, record), command)
+    return launchCommand(filesOf(this.#config, record), record, command)
   }
 
   #view(record: MachineRecord): EngineSandbox {

@@ -33,11 +33,15 @@ describe.runIf(process.platform === 'linux')('a signal for a command inside', ()
   it.each(shells.filter(([name]) => isThere(name ?? '')))('reaches it and all that it started through %s', async (...shell) => {
     sshOver(shell.filter((word) => typeof word === 'string'))
     const script = `trap 'wait; echo caught; exit 9' TERM; (trap 'echo child; exit' TERM; echo started; while :; do sleep 0.1; done) & wait`
-    const { argv, env } = launchCommand(machineFiles(folder, 'm'), {
-      argv: ['/bin/sh', '-c', script],
-      env: { PATH: '/usr/bin:/bin' },
-      cwd: '/',
-    })
+    const { argv, env } = launchCommand(
+      machineFiles(folder, 'm'),
+      {},
+      {
+        argv: ['/bin/sh', '-c', script],
+        env: { PATH: '/usr/bin:/bin' },
+        cwd: '/',
+      },
+    )
     const child = spawn(argv[0], argv.slice(1), {
       env: { ...env, PATH: `${folder}:${env['PATH'] ?? ''}` },
       stdio: ['ignore', 'pipe', 'ignore'],

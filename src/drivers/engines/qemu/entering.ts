@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto'
+import { CideryError } from '../../../model/errors.ts'
 import type { LaunchCommand, SandboxCommand } from '../../../ports/engine.ts'
 import { helperEnvironment } from '../commands.ts'
 import { packedWords } from '../packed-words.ts'
 import { shellQuoted, terminalWords } from '../terminal.ts'
-import type { MachineFiles } from './record.ts'
+import type { MachineFiles, MachineRecord } from './record.ts'
 
 /** The work directory inside. */
 export const workDirectory = '/home/job/work'
@@ -74,11 +75,23 @@ echo 'cidery: the connection to the machine broke off' >&2
 exit 255
 `
 
+/** Words that make root's command one of the job's user. */
+const asJob = ['/usr/bin/setpriv', '--reuid=job', '--regid=job', '--init-groups', '--'] as const
+
+/** Who the shared connection of a machine enters as: root only where the disk becomes an image. */
+export function personOf({ builder }: Pick<MachineRecord, 'builder'>): 'root' | 'job' {
+  return builder === undefined ? 'job' : 'root'
+}
+
 /** How to start a command inside a running machine. Neither its words nor its environment are in the words of a process of the host. */
-export function launchCommand(files: MachineFiles, command: SandboxCommand): LaunchCommand {
+export function launchCommand(files: MachineFiles, machine: Pick<MachineRecord, 'builder'>, command: SandboxCommand): LaunchCommand {
+  const isBuilder = personOf(machine) === 'root'
+  if (command.asRoot === true && !isBuilder) throw new CideryError('FORBIDDEN', 'commands run as root only in the machine of a build')
   const token = randomBytes(12).toString('hex')
-  const words = command.tty === true ? ['/usr/bin/env', ...terminalWords(command)] : command.argv
-  const inside = ['/usr/bin/perl', '-e', enter, token, command.cwd ?? workDirectory].map((word) => shellQuoted(word)).join(' ')
+  const own = command.tty === true ? (['/usr/bin/env', ...terminalWords(command)] as const) : command.argv
+  const words = isBuilder && command.asRoot !== true ? [...asJob, ...own] : own
+  const directory = command.cwd ?? (command.asRoot === true ? '/root' : workDirectory)
+  const inside = ['/usr/bin/perl', '-e', enter, token, directory].map((word) => shellQuoted(word)).join(' ')
   return {
     argv: ['/bin/sh', '-c', launch, 'cidery-enter', files.sshConfig, token, files.lost, inside],
     env: { ...helperEnvironment, ...packedWords(words, command.env) },
@@ -87,10 +100,10 @@ export function launchCommand(files: MachineFiles, command: SandboxCommand): Lau
 }
 
 /** What ssh needs to reach a machine by its port, and by nothing else. */
-export function sshConfig(files: MachineFiles): string {
+export function sshConfig(files: MachineFiles, person: string): string {
   return [
     'Host guest',
-    '  User job',
+    `  User ${person}`,
     `  IdentityFile ${files.key}`,
     '  IdentitiesOnly yes',
     `  ControlPath ${files.master}`,

@@ -7,7 +7,7 @@ const longestLine = 65_536
 
 /**
  * The engine's end of a machine's port `cidery.control`: lines both ways. What the guest answers to is written down at the top of
- * tools/golden-disk/guest.
+ * `debian/guest`.
  */
 export class GuestControl {
   readonly #socket: Socket
@@ -102,5 +102,16 @@ export async function endInside(path: string, graceMs: number): Promise<void> {
     // It hangs, or is just going.
   } finally {
     control?.close()
+  }
+}
+
+/** Ends all that runs in the machine of a build and leaves its disk whole and read-only; ENGINE_FAILED or UNAVAILABLE when that is not said in time. */
+export async function closeDown(path: string, limitMs: number): Promise<void> {
+  const control = await GuestControl.open(path, 5000)
+  try {
+    control.say('close')
+    await control.hear('closed', limitMs)
+  } finally {
+    control.close()
   }
 }

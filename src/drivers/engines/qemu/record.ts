@@ -10,6 +10,8 @@ export const MachineRecord = z.object({
   shape: z.strictObject({ cpu: z.number(), memoryMiB: z.int(), diskMiB: z.int() }),
   network: z.enum(['nat', 'none']),
   blockedAddresses: z.array(z.string()),
+  /** The machine of a build: its root disk is kept. The layer that it starts from, where that is not its image; whether it was closed since it last ran. */
+  builder: z.strictObject({ layer: z.string().nullable(), closed: z.boolean() }).optional(),
   /** Nobody's sandbox yet: started for the next request that is alike. */
   warm: z.boolean().optional(),
   /** Name of its directory where that is not its id: a machine that was warm keeps the one it began with. */

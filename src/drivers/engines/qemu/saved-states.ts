@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, utimesSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
 import { must } from '../commands.ts'
 import { isAlive } from '../process-table.ts'
 import { waitUntil } from '../wait.ts'
@@ -78,6 +78,14 @@ export class SavedStates {
     for (const name of free) if (!kept.has(name)) rmSync(`${folder}/${name}`, { recursive: true, force: true })
   }
 
+  /** Removes those whose disk is a clone of this one: it is going. */
+  dropOf(disk: string): void {
+    const folder = `${this.#config.stateDir}/states`
+    for (const name of existsSync(folder) ? readdirSync(folder) : []) {
+      if (diskOf(`${folder}/${name}`) === disk) rmSync(`${folder}/${name}`, { recursive: true, force: true })
+    }
+  }
+
   #folder(key: string): string {
     return `${this.#config.stateDir}/states/${key}`
   }
@@ -98,6 +106,7 @@ export class SavedStates {
       const uid = ownUid(this.#config, maker)
       await saveState({ monitor: files.monitor, file: `${part}/memory`, uid, limitMs: saveMs })
       await waitUntil(() => !isAlive(holder), 20_000)
+      writeFileSync(`${part}/disk-of`, image.disk, { mode: 0o600 })
       for (const name of ['root', 'data'] as const) renameSync(files[name], `${part}/${name === 'root' ? 'root.qcow2' : 'data.raw'}`)
       rmSync(this.#folder(key), { recursive: true, force: true })
       renameSync(part, this.#folder(key))
@@ -106,6 +115,15 @@ export class SavedStates {
       await endProcess(holder, 0)
       for (const directory of [part, files.directory]) rmSync(directory, { recursive: true, force: true })
     }
+  }
+}
+
+/** The disk of the image that a state began with. */
+function diskOf(folder: string): string | null {
+  try {
+    return readFileSync(`${folder}/disk-of`, 'utf8')
+  } catch {
+    return null
   }
 }
 

@@ -29,12 +29,19 @@ export class Starting {
     return ['trial', ...this.#states.making()]
   }
 
-  async start(record: MachineRecord): Promise<MachineRecord> {
+  /** Removes the states of machines of a disk. */
+  dropStates(disk: string): void {
+    this.#states.dropOf(disk)
+  }
+
+  async start(asked: MachineRecord): Promise<MachineRecord> {
     const { config, records, acceleration, underLock } = this.#parts
+    // What a crash leaves from here on is no disk to keep.
+    const record = asked.builder === undefined ? asked : records.put({ ...asked, builder: { ...asked.builder, closed: false } })
     const image = imageOf(config, record.image)
     const accelerator = await underLock(() => acceleration.choose(image))
     const request = { config, record, image, accelerator, underLock }
-    const fresh = !record.started && config.savedStates > 0
+    const fresh = !record.started && config.savedStates > 0 && record.builder === undefined
     const resumed = fresh ? await this.#resume(request) : null
     const { holder, master, notes } = resumed !== null && 'holder' in resumed ? resumed : await bootMachine(request)
     const savedState = resumed === null ? record.savedState : 'holder' in resumed ? resumed.savedState : null

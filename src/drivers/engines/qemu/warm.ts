@@ -78,6 +78,8 @@ export class WarmMachines {
   /** Gives the oldest machine that is alike to the request's sandbox, or null. */
   #take(request: SandboxRequest): MachineRecord | null {
     const { records } = this.#parts
+    // Its disk is kept, and its connection is root's.
+    if (request.builder !== undefined) return null
     const found = this.#all().find((record) => isReady(record) && isAlike(record, request) && !hasOtherName(records.list(), record))
     if (found === undefined) return null
     const { id, jobId } = request

@@ -1,0 +1,147 @@
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  utimesSync,
+} from 'node:fs'
+import { CideryError } from '../../../model/errors.ts'
+import { ImageMetadata, StoredImage } from '../../../model/image/stored.ts'
+import { imagesDirectory } from './images.ts'
+import type { QemuEngineConfig } from './settings.ts'
+
+/** Bytes that the files of a folder take on the disk: a sparse disk takes less than its size. */
+export function allocatedBytes(folder: string): number {
+  const entries = readdirSync(folder, { recursive: true, withFileTypes: true })
+  return entries.reduce((sum, entry) => sum + (entry.isFile() ? lstatSync(`${entry.parentPath}/${entry.name}`).blocks * 512 : 0), 0)
+}
+
+/** The name of a folder that is being filled by this process; what a process that is gone left is removed by `removeParts`. */
+export function partFolder(parent: string, id: string): string {
+  mkdirSync(parent, { recursive: true, mode: 0o700 })
+  const folder = `${parent}/.${id}.${process.pid}.part`
+  rmSync(folder, { recursive: true, force: true })
+  mkdirSync(folder, { mode: 0o700 })
+  return folder
+}
+
+/** Gives a filled folder its name once all of it is on the disk. */
+export function finishFolder(part: string, folder: string): void {
+  for (const name of readdirSync(part)) sync(`${part}/${name}`)
+  sync(part)
+  renameSync(part, folder)
+  sync(folder.slice(0, folder.lastIndexOf('/')))
+}
+
+function sync(path: string): void {
+  const file = openSync(path, 'r')
+  try {
+    fsyncSync(file)
+  } finally {
+    closeSync(file)
+  }
+}
+
+/** Removes parts of processes that are gone, and folders that were being removed. Gives their names. */
+export function removeParts(parent: string): readonly string[] {
+  const removed: string[] = []
+  for (const name of existsSync(parent) ? readdirSync(parent) : []) {
+    const pid = /^\..*\.(\d+)\.part$/.exec(name)?.[1]
+    if (pid === undefined ? !name.endsWith('.removing') : isRunning(Number(pid))) continue
+    rmSync(`${parent}/${name}`, { recursive: true, force: true })
+    removed.push(name)
+  }
+  return removed
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** Takes a folder away at once for everybody, and then its bytes. */
+export function removeFolder(folder: string): void {
+  const going = `${folder}.removing`
+  rmSync(going, { recursive: true, force: true })
+  renameSync(folder, going)
+  rmSync(going, { recursive: true, force: true })
+}
+
+/** Notes that something was made of it now. */
+export function touch(folder: string): void {
+  const now = new Date()
+  utimesSync(folder, now, now)
+}
+
+/** What a folder says of itself; null when it says nothing, a CideryError when that cannot be read. */
+export function metadataOf(folder: string): ImageMetadata | null {
+  let text: string
+  try {
+    text = readFileSync(`${folder}/image.json`, 'utf8')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null
+    throw error
+  }
+  const read = ImageMetadata.safeParse(jsonOf(text))
+  if (read.success) return read.data
+  throw new CideryError('ENGINE_FAILED', `${folder}/image.json is not what an image says of itself: ${read.error.issues[0]?.message ?? ''}`)
+}
+
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return null
+  }
+}
+
+/** The stored images of an engine, in order of name. `users` are the machines and layers that stand on each. */
+export function storedImages(config: QemuEngineConfig, users: ReadonlyMap<string, readonly string[]>): readonly StoredImage[] {
+  const parent = imagesDirectory(config)
+  const names = existsSync(parent) ? readdirSync(parent).filter((name) => !name.startsWith('.') && !name.endsWith('.removing')) : []
+  return names.toSorted().map((id) => storedImage(`${parent}/${id}`, { id, users: users.get(id) ?? [] }))
+}
+
+function storedImage(folder: string, { id, users }: { readonly id: string; readonly users: readonly string[] }): StoredImage {
+  const problems: string[] = []
+  let metadata: ImageMetadata | null = null
+  try {
+    metadata = metadataOf(folder)
+  } catch (error) {
+    problems.push((error as Error).message)
+  }
+  const { birthtimeMs, mtimeMs } = statSync(folder)
+  const missing = ['vmlinuz', 'initramfs', 'disk.raw'].filter((name) => !existsSync(`${folder}/${name}`))
+  problems.push(...missing.map((name) => `${name} is missing`))
+  return {
+    id,
+    engine: 'qemu',
+    metadata,
+    reference: referenceOf(folder),
+    sizeBytes: allocatedBytes(folder),
+    storedAt: Math.round(Math.min(birthtimeMs, mtimeMs)),
+    lastUsedAt: Math.round(mtimeMs),
+    users: [...users],
+    problems,
+  }
+}
+
+/** Where a build came from or was sent to last. */
+export function referenceOf(folder: string): string | null {
+  try {
+    return readFileSync(`${folder}/reference`, 'utf8').trim()
+  } catch {
+    return null
+  }
+}
