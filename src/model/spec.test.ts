@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { expectHeld } from '../../test/model/hold-schema.ts'
 import { day, hour, minute, second } from './instant.ts'
-import { defaultSpec, DurationText, Image, Limits, networkModes, Pool, PoolEngine, Queue, SizeText, Spec } from './spec.ts'
+import { DurationText, SizeText } from './quantity.ts'
+import { defaultSpec, Image, Limits, networkModes, Pool, PoolEngine, Queue, Spec } from './spec.ts'
 
 const gib = 1024 ** 3
 

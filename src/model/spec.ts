@@ -1,31 +1,9 @@
 import { z } from 'zod'
 import { Name } from './id.ts'
-import { parseDuration } from './instant.ts'
 import { EngineName } from './job.ts'
 import { operationLimits } from './operation.ts'
+import { duration, DurationText, size } from './quantity.ts'
 import { Labels, Shape } from './shape.ts'
-
-/** A duration as people write it (`90s`, `5m`, `1h30m`), read into milliseconds. */
-export const DurationText = z.string().transform((text, context) => {
-  const ms = parseDuration(text)
-  if (ms !== undefined) return ms
-  context.addIssue({ code: 'custom', message: 'a duration such as 90s, 5m, 1h30m or 7d' })
-  return z.NEVER
-})
-
-const duration = (text: string) => DurationText.prefault(text)
-
-const sizeUnit = { KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3, TiB: 1024 ** 4 } as const
-
-/** A size as people write it (`512MiB`, `1GiB`), read into bytes. */
-export const SizeText = z.string().transform((text, context) => {
-  const [, count, unit] = /^(\d+(?:\.\d+)?)(KiB|MiB|GiB|TiB)$/.exec(text) ?? []
-  if (count !== undefined && unit !== undefined) return Math.round(Number(count) * sizeUnit[unit as keyof typeof sizeUnit])
-  context.addIssue({ code: 'custom', message: 'a size such as 512MiB or 1GiB' })
-  return z.NEVER
-})
-
-const size = (text: string) => SizeText.prefault(text)
 
 export const networkModes = ['nat', 'host', 'none'] as const
 

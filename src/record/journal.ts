@@ -1,6 +1,6 @@
+import { canonicalJson } from '../model/canonical-json.ts'
 import type { Event, SealedEvent } from '../model/event.ts'
 import type { Reader, Tables, Writer } from '../ports/store.ts'
-import { canonicalJson } from './canonical-json.ts'
 
 /**
  * Appends events in the transaction of the change that they tell of, so that neither exists without the other. They get their number

@@ -1,6 +1,6 @@
+import { canonicalJson } from '../model/canonical-json.ts'
 import type { Signer } from '../ports/secrets.ts'
 import type { Reader, Store, Tables } from '../ports/store.ts'
-import { canonicalJson } from './canonical-json.ts'
 import { chainHash, genesisHash, isSignedBy, readCheckpoint, type Checkpoint } from './chain.ts'
 
 export interface VerifyOptions {

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { DurationText } from '../model/spec.ts'
+import { DurationText } from '../model/quantity.ts'
 
 /** A time in a script, read into milliseconds: a number of them, or a text such as `90s` or `1h30m`. */
 export const Moment = z.union([z.number().nonnegative(), DurationText])
