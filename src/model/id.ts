@@ -1,7 +1,7 @@
 import { z } from 'zod'
 
 /** What an id names; the word before the underscore of every id. */
-export const idKinds = ['job', 'att', 'host', 'op', 'sbx', 'usr', 'tok', 'enr', 'ses', 'str', 'ctl', 'upl'] as const
+export const idKinds = ['job', 'att', 'host', 'op', 'sbx', 'usr', 'tok', 'enr', 'ses', 'str', 'ctl', 'upl', 'bld'] as const
 export type IdKind = (typeof idKinds)[number]
 
 /** Lower-case Crockford base32: no i, l, o, u. Sorts as the number it writes. */
@@ -27,6 +27,8 @@ export const HostId = idSchema('host')
 export type HostId = Id<'host'>
 export const OperationId = idSchema('op')
 export type OperationId = Id<'op'>
+export const BuildId = idSchema('bld')
+export type BuildId = Id<'bld'>
 export const SandboxId = idSchema('sbx')
 export type SandboxId = Id<'sbx'>
 

@@ -29,7 +29,7 @@ export const ImageMetadata = z.looseObject({
   base: z.strictObject({ reference: z.string(), digest: z.string().nullable() }).nullable(),
   /** Version of the product that the image is for, where the line asks for one. */
   productVersion: z.string().nullable(),
-  guest: z.strictObject({ os: z.enum(['linux', 'macos']), release: z.string(), arch: z.enum(['x64', 'arm64']) }),
+  guest: z.strictObject({ os: z.string(), release: z.string(), arch: z.enum(['x64', 'arm64']) }),
   /** Epoch ms. */
   builtAt: z.number(),
   /** Name of the host that built it. */

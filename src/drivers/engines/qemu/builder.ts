@@ -151,7 +151,7 @@ function baseMetadata(build: string, suite: string): ImageMetadata {
     recipe: null,
     base: { reference: `debian:${suite}`, digest: null },
     productVersion: null,
-    guest: { os: 'linux', release: suite, arch: 'x64' },
+    guest: { os: 'debian', release: suite, arch: 'x64' },
     builtAt: Date.now(),
     builtOn: '',
     tools: [],
