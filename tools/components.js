@@ -52,6 +52,8 @@ export const components = {
   at: { found: commands('at', 'atd'), debian: ['at'], units: ['atd.service'] },
   redis: { found: commands('redis-server'), debian: ['redis-server'], units: ['redis-server.service'] },
   'earlier-node': { found: () => existsSync(earlierNodeProgram()), by: 'npm', install: installEarlierNode },
+  'docker-registry': { found: commands('docker-registry'), debian: ['docker-registry'], units: ['docker-registry.service'] },
+  skopeo: { found: commands('skopeo'), debian: ['skopeo'] },
   curl: { found: commands('curl'), debian: ['curl'] },
 }
 

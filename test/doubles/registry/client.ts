@@ -1,0 +1,52 @@
+import { createHash } from 'node:crypto'
+import { createSystemClock } from '../../../src/drivers/clocks/system-clock.ts'
+import { createSystemTimers } from '../../../src/drivers/clocks/system-timers.ts'
+import { createSystemRandom } from '../../../src/drivers/randoms/system-random.ts'
+import type { RegistryClient, RegistryOptions, RegistryParts } from '../../../src/drivers/registries/make-registry.ts'
+import { registries } from '../../../src/drivers/registries/registry.ts'
+import type { RegistryCredentials } from '../../../src/ports/registry-credentials.ts'
+import type { BlobSource } from '../../../src/ports/registry.ts'
+
+export const ociManifest = 'application/vnd.oci.image.manifest.v1+json'
+
+/** Credentials as they are given, for every registry. */
+export function givenCredentials(user: { readonly username: string; readonly password: string }): RegistryCredentials {
+  return { find: () => Promise.resolve({ found: true, credential: { ...user, source: 'the test' } }) }
+}
+
+/** A client on the machine's own time; `parts` replaces what a test wants otherwise. */
+export function testClient(options: RegistryOptions = {}, parts: Partial<RegistryParts> = {}): RegistryClient {
+  const own = { clock: createSystemClock(), timers: createSystemTimers(), random: createSystemRandom(), credentials: null }
+  return registries.oci({ ...own, ...parts }, options)
+}
+
+export function digestOf(bytes: Uint8Array): string {
+  return `sha256:${createHash('sha256').update(bytes).digest('hex')}`
+}
+
+/** Bytes as a source, in pieces as a file gives them. */
+export function sourceOf(bytes: Uint8Array, digest = digestOf(bytes)): BlobSource {
+  return {
+    digest,
+    sizeBytes: bytes.length,
+    async *read(offset) {
+      for (let at = offset; at < bytes.length; at += 65_536) yield bytes.subarray(at, at + 65_536)
+    },
+  }
+}
+
+export async function readAll(pieces: AsyncIterable<Uint8Array>): Promise<Buffer> {
+  const all: Uint8Array[] = []
+  for await (const piece of pieces) all.push(piece)
+  return Buffer.concat(all)
+}
+
+/** The manifest of an image with these blobs; the first is its config. */
+export function manifestOf(blobs: readonly Uint8Array[], annotations: Readonly<Record<string, string>> = {}): Buffer {
+  const [config, ...layers] = blobs.map((bytes, i) => ({
+    mediaType: i === 0 ? 'application/vnd.oci.image.config.v1+json' : 'application/vnd.oci.image.layer.v1.tar',
+    digest: digestOf(bytes),
+    size: bytes.length,
+  }))
+  return Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType: ociManifest, config, layers, annotations }))
+}
