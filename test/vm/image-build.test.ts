@@ -3,7 +3,6 @@ import { existsSync, readdirSync } from 'node:fs'
 import { pack } from 'tar-stream'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { buildImage, type Build, type BuildRequest } from '../../src/act/agent/images/build.ts'
-import type { Ingredients } from '../../src/act/agent/images/ingredients.ts'
 import { buildProgress } from '../../src/act/agent/images/progress.ts'
 import { createSystemClock } from '../../src/drivers/clocks/system-clock.ts'
 import { createSystemTimers } from '../../src/drivers/clocks/system-timers.ts'
@@ -14,6 +13,7 @@ import type { PhaseProgress } from '../../src/model/image/phase.ts'
 import { recipeIdentity } from '../../src/model/image/recipe-identity.ts'
 import { Recipe, type RecipeInput } from '../../src/model/image/recipe.ts'
 import type { ImageEngine } from '../../src/ports/images.ts'
+import type { Ingredients } from '../../src/ports/ingredients.ts'
 import { recordingLog } from '../doubles/recording-log.ts'
 import { inside, plainPath, requestFor } from '../engine/support/engine-under-test.ts'
 import { machines, type Machines } from './machines.ts'
@@ -194,7 +194,7 @@ describe('builds of images in real machines', () => {
     const [system, tools] = base.layers ?? []
     const changed = {
       ...base,
-      layers: [system!, { ...tools!, steps: [...tools!.steps, { name: 'more', shell: 'true' }] }],
+      layers: [system, { ...tools, steps: [...tools.steps, { name: 'more', shell: 'true' }] }],
       flakiness: { rounds: 1 },
     }
     const second = buildOf('bld_second', changed)

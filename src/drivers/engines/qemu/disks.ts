@@ -30,5 +30,5 @@ export async function cloneDisk(path: string, { disk, format, sizeMiB }: RootDis
 async function diskBytes(path: string): Promise<number> {
   // Somebody may write to it: nothing is changed by the look.
   const text = await must(['qemu-img', 'info', '--force-share', '--output', 'json', path])
-  return Number((JSON.parse(text) as { readonly 'virtual-size': number })['virtual-size'])
+  return (JSON.parse(text) as { readonly 'virtual-size': number })['virtual-size']
 }

@@ -13,7 +13,7 @@ import {
   utimesSync,
 } from 'node:fs'
 import { CideryError } from '../../../model/errors.ts'
-import { ImageMetadata, StoredImage } from '../../../model/image/stored.ts'
+import { ImageMetadata, type StoredImage } from '../../../model/image/stored.ts'
 import { imagesDirectory } from './images.ts'
 import type { QemuEngineConfig } from './settings.ts'
 
