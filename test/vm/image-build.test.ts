@@ -27,7 +27,7 @@ const files: Readonly<Record<string, string>> = {
 
 /** What a recipe takes in: files of this test. */
 const ingredients: Ingredients = {
-  file: (path) =>
+  file: async (path) =>
     path === 'folder'
       ? { kind: 'folder', pack: packed }
       : {
@@ -52,6 +52,26 @@ function packed(): AsyncIterable<Uint8Array> {
   return archive as AsyncIterable<Uint8Array>
 }
 
+const layers = [
+  {
+    name: 'system',
+    steps: [
+      { name: 'program', shell: { file: 'install.sh' }, as: 'root' },
+      { name: 'folder', copy: { from: 'folder', to: '/opt/folder', mode: '0755' } },
+      { name: 'again', reboot: {} },
+      { name: 'after', shell: 'test -e /opt/by-perl\nuname -r > /opt/after', as: 'root' },
+    ],
+  },
+  {
+    name: 'tools',
+    steps: [
+      { name: 'greeting', copy: { from: 'greeting', to: '/usr/local/bin/greeting', mode: '0755' } },
+      { name: 'fetched', download: { url: 'https://example.com/a', to: '/opt/fetched' } },
+      { name: 'as the user', shell: 'id -un' },
+    ],
+  },
+] as const satisfies RecipeInput['layers']
+
 const base: RecipeInput = {
   name: 'debian-12',
   version: '3.6',
@@ -59,25 +79,7 @@ const base: RecipeInput = {
   base: { debian: 'bookworm' },
   guest: { os: 'debian', release: '12' },
   machine: { cpu: 2, memory: '512MiB', disk: '5GiB' },
-  layers: [
-    {
-      name: 'system',
-      steps: [
-        { name: 'program', shell: { file: 'install.sh' }, as: 'root' },
-        { name: 'folder', copy: { from: 'folder', to: '/opt/folder', mode: '0755' } },
-        { name: 'again', reboot: {} },
-        { name: 'after', shell: 'test -e /opt/by-perl\nuname -r > /opt/after', as: 'root' },
-      ],
-    },
-    {
-      name: 'tools',
-      steps: [
-        { name: 'greeting', copy: { from: 'greeting', to: '/usr/local/bin/greeting', mode: '0755' } },
-        { name: 'fetched', download: { url: 'https://example.com/a', to: '/opt/fetched' } },
-        { name: 'as the user', shell: 'id -un' },
-      ],
-    },
-  ],
+  layers: [...layers],
   tools: [
     { name: 'tool', version: '2.3.4', check: '/opt/folder/deep/tool' },
     { name: 'gcc', version: '>=12 <13', check: 'gcc --version' },
@@ -191,7 +193,7 @@ describe('builds of images in real machines', () => {
     await engine.destroy(job.id)
 
     // Only the highest layer is another: the build starts from the lower one.
-    const [system, tools] = base.layers ?? []
+    const [system, tools] = layers
     const changed = {
       ...base,
       layers: [system, { ...tools, steps: [...tools.steps, { name: 'more', shell: 'true' }] }],

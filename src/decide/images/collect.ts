@@ -74,12 +74,8 @@ export function collectImages(stock: Stock, now: Instant): Collection {
   for (const each of free) if (each.broken) take(each, 'it is not whole')
   for (const each of free) {
     const unused = now - each.lastUsedAt
-    if (!gone.has(each.id) && unused > retention.age && (each.kind === 'layer' || each.newer >= retention.count)) {
-      take(
-        each,
-        `nobody used it for ${formatDuration(unused)}, and ${each.kind === 'layer' || !Number.isFinite(each.newer) ? 'it can be made again' : `${each.newer} newer ones are there`}`,
-      )
-    }
+    if (!gone.has(each.id) && unused > retention.age && (each.kind === 'layer' || each.newer >= retention.count))
+      take(each, ageReason(each, unused))
   }
   const freed = (): number => remove.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
   const short = (): number => shortage(stock, freed())
@@ -90,6 +86,11 @@ export function collectImages(stock: Stock, now: Instant): Collection {
   }
   const keep = candidates.filter(({ id }) => !gone.has(id)).map(({ id, stays }) => ({ id, reason: stays ?? 'nothing asks for its room' }))
   return { remove, keep, shortBytes: Math.max(0, short()) }
+}
+
+function ageReason({ newer }: Candidate, unused: Milliseconds): string {
+  const instead = newer > 0 && Number.isFinite(newer) ? `${newer} newer ones are there` : 'it can be made again'
+  return `nobody used it for ${formatDuration(unused)}, and ${instead}`
 }
 
 /** Bytes that have to be freed still; 0 or less when there is room. */

@@ -55,12 +55,12 @@ async function runShell({ build, guest }: StepScene, step: StepOf<'shell'>): Pro
     return
   }
   const script = 'd=$(mktemp -d); trap \'rm -rf "$d"\' EXIT; cat >"$d/step"; chmod 700 "$d/step"; "$d/step" </dev/null'
-  await mustRun(guest, { ...limits, script, input: text === null ? openFile(build, step) : Buffer.from(text) })
+  await mustRun(guest, { ...limits, script, input: text === null ? await openFile(build, step) : Buffer.from(text) })
 }
 
-function openFile({ request }: Build, { source, name }: StepOf<'shell'>): AsyncIterable<Uint8Array> {
+async function openFile({ request }: Build, { source, name }: StepOf<'shell'>): Promise<AsyncIterable<Uint8Array>> {
   const path = 'file' in source ? source.file : ''
-  const file = request.ingredients.file(path)
+  const file = await request.ingredients.file(path)
   if (file.kind === 'file') return file.open()
   throw new CideryError('INVALID_INPUT', `the step ${name} runs ${path}, which is a folder`)
 }
@@ -79,7 +79,7 @@ function pathInside({ home }: Guest, path: string): string {
 const place = 'set -eu; umask 022; mkdir -p -- "$(dirname -- "$1")"'
 
 async function runCopy({ build, guest }: StepScene, step: StepOf<'copy'>): Promise<void> {
-  const source = build.request.ingredients.file(step.from)
+  const source = await build.request.ingredients.file(step.from)
   const words = [pathInside(guest, step.to), step.mode, step.owner]
   const limitMs = stepTimeout(build.request.recipe, step)
   if (source.kind === 'file') {
