@@ -47,6 +47,7 @@ export const suites = [
   { name: 'tooling-slow', include: ['test/tooling/**/*.slow.test.ts'], testSeconds: 300, minutes: 10 },
   { name: 'contract-real', include: ['test/contract/**/*.real.test.ts'], needs: ['postgres'], testSeconds: 60, minutes: 10 },
   { name: 'registry', include: ['test/registry/**/*.test.ts'], needs: ['docker-registry', 'skopeo'], testSeconds: 60, minutes: 10 },
+  { name: 'images', include: ['test/images/**/*.test.ts'], needs: ['docker-registry', 'skopeo'], testSeconds: 120, minutes: 15 },
   { name: 'store', include: ['test/store/**/*.test.ts'], needs: ['postgres'], testSeconds: 120, minutes: 10 },
   {
     name: 'engine',

@@ -1,0 +1,200 @@
+import { existsSync } from 'node:fs'
+import { CideryError } from '../../../../model/errors.ts'
+import { paced } from './bandwidth.ts'
+import { checkFiles } from './check-files.ts'
+import { placesOf, rawLengths, type DiskIndex } from './disk-index.ts'
+import { fetchChunks } from './fetch-chunks.ts'
+import { readProof } from './image-folder.ts'
+import { loadImage, mostTries, type LoadedImage, type RemoteImage } from './load-image.ts'
+import { copyLocalChunks } from './local-chunks.ts'
+import { freeBytes, mustFit, noRoom, PartFolder } from './part-folder.ts'
+import { chunkThreads } from './push.ts'
+import type { ChunkThreads } from './scan-folder.ts'
+
+export interface PullProgress {
+  /** Bytes of data (what is not zeros) that are in their places and proved. */
+  readonly doneBytes: number
+  readonly totalBytes: number
+  /** Bytes that came over the network. */
+  readonly networkBytes: number
+}
+
+export interface PullOptions {
+  readonly signal: AbortSignal
+  /** Folders of other images of this host, the most alike first. */
+  readonly localSources?: readonly string[]
+  readonly onProgress?: (progress: PullProgress) => void
+  /** null: as fast as it goes. */
+  readonly bytesPerSecond?: number | null
+  /** Bytes that can be written beside the folder; asked of the file system when it is left out. */
+  readonly freeBytes?: (folder: string) => number
+}
+
+export interface PulledImage {
+  readonly digest: string
+  readonly dataBytes: number
+  /** Bytes of data that were taken from other images of this host. */
+  readonly localBytes: number
+  /** Bytes of data that an earlier pull, which was cut, had brought. */
+  readonly resumedBytes: number
+  readonly networkBytes: number
+}
+
+/**
+ * Brings an image, whole and proved, to a folder that is not there before. While it lasts, and after a kill, what is there so far is in `<folder>.part`; the
+ * same pull goes on with what is missing. One pull at a time for a folder: its caller sees to it.
+ *
+ * Errors of the registry; DIGEST_MISMATCH after some tries; STORAGE_FULL with the numbers, before the first byte where that is known; CONFLICT when another image
+ * is in the folder.
+ */
+export async function pullImage(source: RemoteImage, folder: string, options: PullOptions): Promise<PulledImage> {
+  if (existsSync(folder)) return alreadyThere(folder, source.digest)
+  const image = await loadImage(source, options.signal)
+  const part = await PartFolder.open(folder, image)
+  const threads = chunkThreads()
+  try {
+    return await new Pull({ source, image, folder, options, threads }).run(part)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error
+    throw noRoom(folder, { neededBytes: 1, freeBytes: freeBytes(folder) }, error)
+  } finally {
+    await threads.close()
+  }
+}
+
+function alreadyThere(folder: string, digest: string): PulledImage {
+  const proof = readProof(folder)
+  if (proof.digest === digest) return { digest, dataBytes: dataBytesOf(proof.index), localBytes: 0, resumedBytes: 0, networkBytes: 0 }
+  throw new CideryError('CONFLICT', `${folder} holds the image ${proof.digest}, not ${digest}`, { hint: 'pull it to another folder' })
+}
+
+function dataBytesOf(index: DiskIndex): number {
+  let bytes = 0
+  for (const { length } of placesOf(index)) bytes += length
+  return bytes
+}
+
+interface PullWork {
+  readonly source: RemoteImage
+  readonly image: LoadedImage
+  readonly folder: string
+  readonly options: PullOptions
+  readonly threads: ChunkThreads
+}
+
+class Pull {
+  readonly #work: PullWork
+  readonly #index: DiskIndex
+  readonly #rawLengths: readonly number[]
+  /** Bytes that a chunk has in all its places, by its number. */
+  readonly #placedBytes: readonly number[]
+  readonly #totalBytes: number
+  readonly #there = new Set<number>()
+  /** Chunks that were read back from their places by this pull. */
+  readonly #readBack = new Set<number>()
+  #doneBytes = 0
+  #networkBytes = 0
+
+  constructor(work: PullWork) {
+    this.#work = work
+    this.#index = work.image.index
+    this.#rawLengths = rawLengths(this.#index)
+    const placed = this.#index.chunks.map(() => 0)
+    for (const { chunk, length } of placesOf(this.#index)) placed[chunk] = (placed[chunk] ?? 0) + length
+    this.#placedBytes = placed
+    this.#totalBytes = placed.reduce((sum, bytes) => sum + bytes, 0)
+    this.#networkBytes = work.image.manifestBytes.length + work.image.indexBytes.length
+  }
+
+  async run(opened: PartFolder): Promise<PulledImage> {
+    const { source, folder, options } = this.#work
+    const part = await this.#resume(opened)
+    const resumedBytes = this.#doneBytes
+    mustFit(folder, this.#totalBytes - resumedBytes, (options.freeBytes ?? freeBytes)(folder))
+    part.makeFiles(this.#index)
+    const places = this.#placesIn(part)
+    await copyLocalChunks(
+      { ...this.#shared(places), done: (chunk) => this.#isThere(chunk, this.#readBack) },
+      this.#missing(),
+      options.localSources ?? [],
+    )
+    const localBytes = this.#doneBytes - resumedBytes
+    await this.#fetchAndReadBack(part, places)
+    await part.finish(this.#index)
+    return { digest: source.digest, dataBytes: this.#totalBytes, localBytes, resumedBytes, networkBytes: this.#networkBytes }
+  }
+
+  /** Finds out by reading what an earlier pull has brought. One that left anything where zeros belong is not gone on with. */
+  async #resume(part: PartFolder): Promise<PartFolder> {
+    if (part.isFresh) return part
+    part.makeFiles(this.#index)
+    const { threads, options } = this.#work
+    const wrong = await checkFiles(part.path, this.#index, { threads, signal: options.signal })
+    if (wrong.some(({ chunk }) => chunk === null)) return PartFolder.begin(this.#work.folder, this.#work.image)
+    const missing = new Set(wrong.map(({ chunk }) => chunk))
+    for (const chunk of this.#index.chunks.keys()) if (!missing.has(chunk)) this.#isThere(chunk, this.#readBack)
+    return part
+  }
+
+  async #fetchAndReadBack(part: PartFolder, places: readonly (readonly { path: string; at: number }[])[]): Promise<void> {
+    const { source, options, threads } = this.#work
+    const pace = paced(options.bytesPerSecond ?? null)
+    const received = (bytes: number): void => {
+      this.#networkBytes += bytes
+      this.#tell()
+    }
+    for (let tries = 1; ; tries += 1) {
+      const fetching = { ...this.#shared(places), source, pace, received, done: (chunk: number) => this.#isThere(chunk) }
+      await fetchChunks(fetching, this.#missing())
+      const wrong = await checkFiles(part.path, this.#index, {
+        threads,
+        signal: options.signal,
+        only: ({ chunk }) => chunk !== null && !this.#readBack.has(chunk),
+      })
+      if (wrong.length === 0) return
+      for (const { chunk } of wrong) this.#isNotThere(chunk)
+      const [first] = wrong
+      if (tries >= mostTries && first !== undefined) {
+        throw new CideryError('ENGINE_FAILED', `${part.file(first.file)} does not give back what was written to it, at byte ${first.at}`, {
+          hint: 'look at the disk of this host',
+        })
+      }
+    }
+  }
+
+  #shared(places: readonly (readonly { path: string; at: number }[])[]): {
+    index: DiskIndex
+    rawLengths: readonly number[]
+    places: typeof places
+    threads: ChunkThreads
+    signal: AbortSignal
+  } {
+    return { index: this.#index, rawLengths: this.#rawLengths, places, threads: this.#work.threads, signal: this.#work.options.signal }
+  }
+
+  #placesIn(part: PartFolder): readonly (readonly { path: string; at: number }[])[] {
+    const places: { path: string; at: number }[][] = this.#index.chunks.map(() => [])
+    for (const { file, at, chunk } of placesOf(this.#index)) places[chunk]?.push({ path: part.file(file), at })
+    return places
+  }
+
+  #missing(): readonly number[] {
+    return [...this.#index.chunks.keys()].filter((chunk) => !this.#there.has(chunk))
+  }
+
+  #isThere(chunk: number, alsoIn?: Set<number>): void {
+    this.#there.add(chunk)
+    alsoIn?.add(chunk)
+    this.#doneBytes += this.#placedBytes[chunk] ?? 0
+    this.#tell()
+  }
+
+  #isNotThere(chunk: number | null): void {
+    if (chunk === null || !this.#there.delete(chunk)) return
+    this.#doneBytes -= this.#placedBytes[chunk] ?? 0
+  }
+
+  #tell(): void {
+    this.#work.options.onProgress?.({ doneBytes: this.#doneBytes, totalBytes: this.#totalBytes, networkBytes: this.#networkBytes })
+  }
+}
