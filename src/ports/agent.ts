@@ -1,7 +1,9 @@
 import type { HostFacts } from '../model/host.ts'
 import type { EngineName } from '../model/job.ts'
 import type { EnrolRequest, EnrolResponse, SyncRequest, SyncResponse } from '../model/sync.ts'
+import type { BuildLogs } from './build-logs.ts'
 import type { Engine } from './engine.ts'
+import type { IngredientStore } from './ingredients.ts'
 import type { Log } from './log.ts'
 import type { SourceMirrors } from './mirrors.ts'
 import type { Processes } from './processes.ts'
@@ -24,6 +26,8 @@ export interface AgentPorts {
   readonly processes: Processes
   readonly mirrors: SourceMirrors
   readonly releases: Releases
+  readonly ingredients: IngredientStore
+  readonly buildLogs: BuildLogs
   readonly log: Log
 }
 
@@ -60,6 +64,9 @@ export interface StreamPeer {
   start(output: { write(bytes: Uint8Array): Promise<void>; exit(code: number | null, signal: number | null): void }): void
 }
 
+/** Things under way whose records outlive the agent. */
+export type JournalKind = 'attempt' | 'operation' | 'sandbox' | 'build'
+
 /** What the agent remembers across its own death; each write is durable and atomic. */
 export interface AgentJournal {
   /** Null until this host is enrolled. */
@@ -71,9 +78,9 @@ export interface AgentJournal {
   seen(): Promise<{ readonly epoch: number; readonly generation: number }>
   saveSeen(seen: { readonly epoch: number; readonly generation: number }): Promise<void>
   /** Records of attempts, operations and sandboxes under way, by id: JSON values that the agent's loop defines. */
-  list(kind: 'attempt' | 'operation' | 'sandbox'): Promise<ReadonlyMap<string, unknown>>
-  put(kind: 'attempt' | 'operation' | 'sandbox', id: string, record: unknown): Promise<void>
-  remove(kind: 'attempt' | 'operation' | 'sandbox', id: string): Promise<void>
+  list(kind: JournalKind): Promise<ReadonlyMap<string, unknown>>
+  put(kind: JournalKind, id: string, record: unknown): Promise<void>
+  remove(kind: JournalKind, id: string): Promise<void>
 }
 
 export interface AgentIdentity {

@@ -14,7 +14,7 @@ describe('machines of the qemu engine whose disks become images', () => {
 
   beforeAll(async () => {
     own = await machines()
-    engine = own.make() as ImageEngine
+    engine = own.make()
   })
   afterEach(async () => {
     for (const { id } of await engine.list()) await engine.destroy(id)

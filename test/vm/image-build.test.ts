@@ -109,7 +109,7 @@ describe('builds of images in real machines', () => {
 
   beforeAll(async () => {
     own = await machines()
-    engine = own.make() as ImageEngine
+    engine = own.make()
   })
   afterEach(async () => {
     expect(await engine.list()).toEqual([])

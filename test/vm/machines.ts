@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path'
 import { processesWithText } from '../../src/drivers/engines/process-table.ts'
 import { makeQemuEngine } from '../../src/drivers/engines/qemu/index.ts'
 import type { QemuEngineSettings } from '../../src/drivers/engines/qemu/settings.ts'
-import type { Engine } from '../../src/ports/engine.ts'
+import type { ImageEngine } from '../../src/ports/images.ts'
 import { ensureGoldenDisk } from '../../tools/golden-disk/build.js'
 
 /** Links of an engine of the tests, told from those of an agent that may run here. */
@@ -15,7 +15,7 @@ export interface Machines {
   readonly stateDir: string
   readonly disk: string
   /** Another engine on the same state, as after a restart of the agent. */
-  make(): Engine
+  make(): ImageEngine
   /** What of its machines is on this host. */
   left(): readonly string[]
   remove(): void

@@ -1,5 +1,6 @@
 import type { Engine } from '../../ports/engine.ts'
 import type { Log } from '../../ports/log.ts'
+import type { Registry } from '../../ports/registry.ts'
 
 /** What every engine gets from the agent that owns it. */
 export interface EngineSettings {
@@ -11,6 +12,8 @@ export interface EngineSettings {
   readonly slots?: number
   /** Where an engine writes down what it asks other programs for. */
   readonly log?: Log
+  /** Where an engine with images brings them from and sends them to. */
+  readonly registry?: Registry
 }
 
 /** Makes an engine. Cheap: nothing is touched before the first call. */

@@ -8,7 +8,7 @@ import type { RecordStore } from '../records.ts'
 import type { Turns } from '../turns.ts'
 import { debianBaseKey, makeDebianBase } from './debian/base.ts'
 import { closeDown } from './guest-control.ts'
-import { finishFolder, partFolder, storedImages } from './image-folders.ts'
+import { finishFolder, noteAbout, partFolder, storedImages, sumsOf } from './image-folders.ts'
 import { imageFolder, imageOf, imagesDirectory } from './images.ts'
 import { keepLayer, removeLayer, storedLayers } from './layers.ts'
 import { endProcess } from './processes.ts'
@@ -111,6 +111,7 @@ export class QemuBuilder implements ImageBuilder {
       // Nothing is mended: a file system that needs it was not left as it should have been.
       await must(['e2fsck', '-f', '-n', disk], { timeoutMs: convertMs })
       writeFileSync(`${part}/image.json`, JSON.stringify(metadata), { mode: 0o600 })
+      noteAbout(config, metadata.build, { reference: null, sums: await sumsOf(part) })
       finishFolder(part, folder)
       return this.#stored(metadata.build)
     })

@@ -1,5 +1,7 @@
+import { createHash } from 'node:crypto'
 import {
   closeSync,
+  createReadStream,
   existsSync,
   fsyncSync,
   lstatSync,
@@ -12,8 +14,10 @@ import {
   statSync,
   utimesSync,
 } from 'node:fs'
+import { z } from 'zod'
 import { CideryError } from '../../../model/errors.ts'
 import { ImageMetadata, type StoredImage } from '../../../model/image/stored.ts'
+import { writeAtomically } from '../records.ts'
 import { imagesDirectory } from './images.ts'
 import type { QemuEngineConfig } from './settings.ts'
 
@@ -109,11 +113,12 @@ function jsonOf(text: string): unknown {
 /** The stored images of an engine, in order of name. `users` are the machines and layers that stand on each. */
 export function storedImages(config: QemuEngineConfig, users: ReadonlyMap<string, readonly string[]>): readonly StoredImage[] {
   const parent = imagesDirectory(config)
-  const names = existsSync(parent) ? readdirSync(parent).filter((name) => !name.startsWith('.') && !name.endsWith('.removing')) : []
-  return names.toSorted().map((id) => storedImage(`${parent}/${id}`, { id, users: users.get(id) ?? [] }))
+  const names = existsSync(parent) ? readdirSync(parent).filter((name) => !/^\.|\.(?:part|removing)$/.test(name)) : []
+  return names.toSorted().map((id) => storedImage(config, id, users.get(id) ?? []))
 }
 
-function storedImage(folder: string, { id, users }: { readonly id: string; readonly users: readonly string[] }): StoredImage {
+function storedImage(config: QemuEngineConfig, id: string, users: readonly string[]): StoredImage {
+  const folder = `${imagesDirectory(config)}/${id}`
   const problems: string[] = []
   let metadata: ImageMetadata | null = null
   try {
@@ -128,7 +133,7 @@ function storedImage(folder: string, { id, users }: { readonly id: string; reado
     id,
     engine: 'qemu',
     metadata,
-    reference: referenceOf(folder),
+    reference: aboutOf(config, id).reference,
     sizeBytes: allocatedBytes(folder),
     storedAt: Math.round(Math.min(birthtimeMs, mtimeMs)),
     lastUsedAt: Math.round(mtimeMs),
@@ -137,11 +142,45 @@ function storedImage(folder: string, { id, users }: { readonly id: string; reado
   }
 }
 
-/** Where a build came from or was sent to last. */
-export function referenceOf(folder: string): string | null {
+/** What a host knows of a build besides what the build says of itself; it is none of the image's files. */
+const About = z.object({
+  /** Where it came from or was sent to last. */
+  reference: z.string().nullable(),
+  /** SHA-256 of its files when it was sealed, by name; null: what it was pulled with proves it. */
+  sums: z.record(z.string(), z.string()).nullable(),
+})
+type About = z.infer<typeof About>
+
+function aboutPath({ stateDir }: QemuEngineConfig, id: string): string {
+  return `${stateDir}/about/${id}.json`
+}
+
+export function aboutOf(config: QemuEngineConfig, id: string): About {
   try {
-    return readFileSync(`${folder}/reference`, 'utf8').trim()
+    return About.parse(JSON.parse(readFileSync(aboutPath(config, id), 'utf8')))
   } catch {
-    return null
+    // Of one that the operator copied here nothing is known.
+    return { reference: null, sums: null }
   }
+}
+
+export function noteAbout(config: QemuEngineConfig, id: string, about: Partial<About>): void {
+  mkdirSync(`${config.stateDir}/about`, { recursive: true, mode: 0o700 })
+  writeAtomically(aboutPath(config, id), JSON.stringify({ ...aboutOf(config, id), ...about }))
+}
+
+export function forgetAbout(config: QemuEngineConfig, id: string): void {
+  rmSync(aboutPath(config, id), { force: true })
+}
+
+/** SHA-256 of each file of a folder, by name. */
+export async function sumsOf(folder: string): Promise<Readonly<Record<string, string>>> {
+  const sums: Record<string, string> = {}
+  for (const name of readdirSync(folder).toSorted()) {
+    const hash = createHash('sha256')
+    for await (const bytes of createReadStream(`${folder}/${name}`, { highWaterMark: 1024 ** 2 }) as AsyncIterable<Uint8Array>)
+      hash.update(bytes)
+    sums[name] = hash.digest('hex')
+  }
+  return sums
 }

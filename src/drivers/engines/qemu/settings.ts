@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os'
 import { CideryError } from '../../../model/errors.ts'
+import type { Registry } from '../../../ports/registry.ts'
 import type { EngineSettings } from '../make-engine.ts'
 
 /** What this engine can be told besides what every engine is. */
@@ -33,6 +34,8 @@ export interface QemuEngineConfig {
   readonly resolvers: readonly string[]
   readonly savedStates: number
   readonly bootMs: number
+  /** Null: images are on this host, or they are not. */
+  readonly registry: Registry | null
 }
 
 const defaults = {
@@ -46,8 +49,8 @@ const defaults = {
 
 /** Fills in defaults; INVALID_INPUT names what cannot be. */
 export function readSettings(settings: QemuEngineSettings): QemuEngineConfig {
-  const { stateDir, slots = availableParallelism(), images = {}, bootSeconds = 180, hiddenDirs: _, ...rest } = settings
-  const config = { ...defaults, ...rest, stateDir, slots, images: new Map(Object.entries(images)), bootMs: bootSeconds * 1000 }
+  const { stateDir, slots = availableParallelism(), images = {}, bootSeconds = 180, registry = null, hiddenDirs: _, ...rest } = settings
+  const config = { ...defaults, ...rest, stateDir, slots, images: new Map(Object.entries(images)), bootMs: bootSeconds * 1000, registry }
   if (!/^[a-z][a-z0-9]{0,6}-$/.test(config.prefix)) {
     throw new CideryError('INVALID_INPUT', `the prefix ${JSON.stringify(config.prefix)} cannot be used for links`, {
       hint: 'use 1–7 letters and digits and a dash, such as vm-',

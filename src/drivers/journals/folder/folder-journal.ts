@@ -1,11 +1,9 @@
 import { chmod, mkdir, open, readFile, readdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { CideryError } from '../../../model/errors.ts'
-import type { AgentIdentity, AgentJournal } from '../../../ports/agent.ts'
+import type { AgentIdentity, AgentJournal, JournalKind } from '../../../ports/agent.ts'
 
-type Kind = 'attempt' | 'operation' | 'sandbox'
-
-const kinds = ['attempt', 'operation', 'sandbox'] as const
+const kinds = ['attempt', 'operation', 'sandbox', 'build'] as const satisfies readonly JournalKind[]
 const id = /^[A-Za-z0-9_-]{1,100}$/
 
 /**
@@ -34,7 +32,7 @@ export async function openFolderJournal(folder: string): Promise<AgentJournal> {
     await syncFolder(join(path, '..'))
   }
 
-  function pathOf(kind: Kind, name: string): string {
+  function pathOf(kind: JournalKind, name: string): string {
     if (!id.test(name)) throw new CideryError('INVALID_INPUT', `${JSON.stringify(name)} is not an id`)
     return join(folder, `${kind}s`, `${name}.json`)
   }

@@ -1,0 +1,258 @@
+import { messageOf } from '../../act/agent/outcome.ts'
+import { CideryError } from '../../model/errors.ts'
+import type { BuildReport, DesiredBuild, DesiredImages } from '../../model/image/build.ts'
+import type { StoredImage } from '../../model/image/stored.ts'
+import { day, second, type Milliseconds } from '../../model/instant.ts'
+import type { BuildAcknowledgement } from '../../model/sync.ts'
+import type { AgentPorts } from '../../ports/agent.ts'
+import type { Engine } from '../../ports/engine.ts'
+import type { ImageEngine } from '../../ports/images.ts'
+import { createWakeUp } from '../wake-up.ts'
+import { BuildRecord, firstReport, runBuild } from './image-build.ts'
+import { imageHolds, type Transfer } from './image-holds.ts'
+
+export interface ImageBoardOptions {
+  readonly ports: AgentPorts
+  readonly hostName: () => string
+  readonly blockedAddresses: readonly string[]
+  /** Sandboxes that an engine takes at once. */
+  readonly slots: (engine: Engine) => number
+  /** Reports changed: they go out soon. */
+  readonly onNews: () => void
+  /** Another build is there, or one went. */
+  readonly onStock: () => void
+  readonly stopping: AbortSignal
+}
+
+/** What this host has of images and does for them: builds, brings, keeps, removes. */
+export interface ImageBoard {
+  load(): Promise<void>
+  /** Null: the fleet manages no images; nothing is removed then. */
+  apply(desired: DesiredImages | null): Promise<void>
+  reports(all: boolean): readonly BuildReport[]
+  sent(reports: readonly BuildReport[]): void
+  acknowledge(acknowledged: readonly BuildAcknowledgement[]): Promise<void>
+  hasNews(): boolean
+  /** Sandboxes of builds. */
+  owners(): readonly string[]
+  stored(): Promise<readonly StoredImage[]>
+  transfers(): readonly Transfer[]
+  run(): Promise<void>
+  settled(): Promise<void>
+}
+
+interface Held {
+  report: BuildReport
+  sent: number
+  sentAt: Milliseconds
+  acknowledged: number
+  readonly cancel: AbortController
+  running: Promise<void> | null
+  /** What was written last; it never rejects. */
+  writing: Promise<void>
+}
+
+const repeatAfter = 30 * second
+/** A slot may be free at any moment: jobs end without telling this board. */
+const slotEvery = 5 * second
+const keepLogs = 7 * day
+
+export function imageBoard(options: ImageBoardOptions): ImageBoard {
+  const { ports, stopping } = options
+  const { journal, clock, timers, log } = ports
+  const held = new Map<string, Held>()
+  const owned = new Set<string>()
+  const wakeUp = createWakeUp(timers)
+  /** Builds between being given a slot and having a sandbox in it. */
+  const reserved = new Map<string, string>()
+  let desired: DesiredImages | null = null
+  stopping.addEventListener('abort', wakeUp.close, { once: true })
+
+  const engines = (): readonly ImageEngine[] => [...ports.engines.values()].filter(hasImages)
+
+  const holds = imageHolds({
+    ports,
+    engines,
+    stopping,
+    desired: () => desired,
+    making: () => [...held.values()].filter(({ running }) => running !== null).map(({ report }) => report.id),
+    onStock: options.onStock,
+    onTransfer: options.onNews,
+  })
+
+  function isOver({ report }: Held): boolean {
+    return report.state === 'built' || report.state === 'failed'
+  }
+
+  async function write(report: BuildReport): Promise<void> {
+    await journal.put('build', report.id, { build: true, report } satisfies BuildRecord)
+  }
+
+  function hold(report: BuildReport): Held {
+    const entry: Held = { report, sent: -1, sentAt: 0, acknowledged: -1, cancel: new AbortController(), running: null, writing: Promise.resolve() }
+    held.set(report.id, entry)
+    return entry
+  }
+
+  async function slot(engine: ImageEngine, id: string, waiting: (reason: string) => void, signal: AbortSignal): Promise<void> {
+    let said = ''
+    for (;;) {
+      const used = (await engine.list()).length + [...reserved.values()].filter((name) => name === engine.name).length
+      const slots = options.slots(engine)
+      if (used < slots) {
+        reserved.set(id, engine.name)
+        return
+      }
+      const reason = `all ${slots} slots of ${engine.name} are in use; a build takes none from a job`
+      if (reason !== said) waiting(reason)
+      said = reason
+      await timers.sleep(slotEvery, signal)
+    }
+  }
+
+  async function start(wanted: DesiredBuild): Promise<void> {
+    const entry = hold(firstReport(wanted))
+    await write(entry.report)
+    const engine = engines().find(({ name }) => name === wanted.recipe.engine)
+    const onReport = (report: BuildReport): void => {
+      const isNew = report.state !== entry.report.state
+      entry.report = report
+      options.onNews()
+      // How far it is need not outlive the agent: a build under way does not either.
+      if (isNew) entry.writing = entry.writing.then(() => write(report)).catch(unwritten)
+    }
+    if (engine === undefined) {
+      onReport({ ...entry.report, revision: 1, state: 'failed', reason: `this host has no engine ${wanted.recipe.engine} that builds images` })
+      return
+    }
+    const signal = AbortSignal.any([stopping, entry.cancel.signal])
+    const build = runBuild(
+      {
+        ports,
+        engine,
+        hostName: options.hostName,
+        blockedAddresses: options.blockedAddresses,
+        slot: (waiting, until) => slot(engine, wanted.id, waiting, until),
+        owned(sandboxId, isOwned) {
+          if (isOwned) owned.add(sandboxId)
+          else owned.delete(sandboxId)
+          reserved.delete(wanted.id)
+        },
+        onReport,
+      },
+      wanted,
+      signal,
+    )
+    const over = build.then(async () => {
+      await entry.writing
+      reserved.delete(wanted.id)
+      entry.running = null
+      options.onStock()
+      options.onNews()
+      wakeUp.wake()
+    })
+    entry.running = over
+  }
+
+  function unwritten(error: unknown): void {
+    log.error('the report of a build could not be written', { error: messageOf(error) })
+  }
+
+  async function forget(entry: Held): Promise<void> {
+    held.delete(entry.report.id)
+    await journal.remove('build', entry.report.id)
+  }
+
+  function isDirty({ report, sent }: Held): boolean {
+    return report.revision > sent
+  }
+
+  function isUnanswered({ report, acknowledged, sentAt }: Held): boolean {
+    return report.revision > acknowledged && clock.steady() - sentAt >= repeatAfter
+  }
+
+  return {
+    async load() {
+      for (const [id, value] of await journal.list('build')) {
+        const record = BuildRecord.safeParse(value)
+        if (!record.success) {
+          log.error('the report of a build cannot be read, and is dropped', { build: id })
+          await journal.remove('build', id)
+          continue
+        }
+        const { report } = record.data
+        // Its machine is swept with the sandboxes that nobody owns.
+        const isCut = report.state === 'waiting' || report.state === 'building'
+        const reason = 'VM build failed: the agent was restarted while it was built'
+        const entry = hold(isCut ? { ...report, state: 'failed', reason, revision: report.revision + 1000 } : report)
+        if (isCut) await write(entry.report)
+      }
+      for (const engine of engines()) log.debug('images of this host', { engine: engine.name, images: (await engine.images.list()).length })
+      await ports.ingredients.sweep()
+    },
+
+    async apply(wanted) {
+      desired = wanted
+      const wants = new Map((wanted?.builds ?? []).map((build) => [build.id as string, build]))
+      for (const build of wants.values()) if (!held.has(build.id) && build.want === 'build') await start(build)
+      for (const [id, entry] of held) {
+        const build = wants.get(id)
+        if (build?.want === 'build' || isOver(entry)) continue
+        const by = build?.cancelBy ?? 'the controller, which no longer lists it'
+        entry.cancel.abort(new CideryError('UNAVAILABLE', `cancelled by ${by}`))
+      }
+      // What no controller asks about any more was taken in by another one.
+      for (const [id, entry] of held) if (!wants.has(id) && isOver(entry) && entry.running === null && entry.sent >= entry.report.revision) await forget(entry)
+      wakeUp.wake()
+    },
+
+    reports: (all) => [...held.values()].filter((entry) => isDirty(entry) || (all && isUnanswered(entry))).map(({ report }) => report),
+
+    sent(reports) {
+      for (const { id, revision } of reports) {
+        const entry = held.get(id)
+        if (entry === undefined) continue
+        entry.sent = Math.max(entry.sent, revision)
+        entry.sentAt = clock.steady()
+      }
+    },
+
+    async acknowledge(acknowledged) {
+      for (const { id, revision, ended } of acknowledged) {
+        const entry = held.get(id)
+        if (entry === undefined) continue
+        entry.acknowledged = Math.max(entry.acknowledged, revision)
+        if (ended && isOver(entry) && entry.running === null && revision >= entry.report.revision) await forget(entry)
+      }
+    },
+
+    hasNews: () => [...held.values()].some(isDirty),
+    owners: () => [...owned],
+    stored: async () => (await Promise.all(engines().map((engine) => engine.images.list()))).flat(),
+    transfers: () => holds.transfers(),
+
+    async run() {
+      if (engines().length === 0) return
+      for (;;) {
+        await wakeUp.wait(Math.max(second, holds.dueIn()))
+        stopping.throwIfAborted()
+        try {
+          await holds.pass()
+          if (desired !== null) await ports.buildLogs.removeOlder(keepLogs)
+        } catch (error) {
+          stopping.throwIfAborted()
+          log.error('the images of this host could not be kept', { error: messageOf(error) })
+          await wakeUp.pause(slotEvery)
+        }
+      }
+    },
+
+    async settled() {
+      await Promise.all([...held.values()].map(({ running }) => running))
+    },
+  }
+}
+
+function hasImages(engine: Engine): engine is ImageEngine {
+  return 'images' in engine && 'builder' in engine
+}
