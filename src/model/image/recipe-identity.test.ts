@@ -77,14 +77,14 @@ describe('the identity of a recipe', () => {
     fc.assert(
       fc.property(layers, fc.nat(), fc.nat(), (given, first, second) => {
         const at = first % given.length
-        const steps = given[at]!.steps
+        const steps = given.at(at)!.steps
         const index = second % steps.length
         const other = given.map((layer, number) =>
-          number === at ? { ...layer, steps: steps.map((one, position) => (position === index ? changed(one as StepInput) : one)) } : layer,
+          number === at ? { ...layer, steps: steps.map((one, position) => (position === index ? changed(one) : one)) } : layer,
         )
         const [before, after] = [identify(recipeOf(given)), identify(recipeOf(other))]
         before.layers.forEach(({ identity }, number) => {
-          expect(identity === after.layers[number]!.identity).toBe(number < at)
+          expect(identity === after.layers.at(number)!.identity).toBe(number < at)
         })
         expect(after.recipe).not.toBe(before.recipe)
         expect(after.identity).not.toBe(before.identity)

@@ -112,14 +112,14 @@ export type StepOf<K extends StepKind> = Extract<Step, { kind: K }>
 
 const retriesOf: Readonly<Record<StepKind, number>> = { shell: 0, copy: 0, reboot: 0, packages: 2, download: 2 }
 
-function stepOf(fields: StepFields, kind: StepKind): Step | undefined {
+function stepOf(fields: StepFields, kind: StepKind): Step {
   const { shell, copy, packages, download } = fields
   const base = { name: fields.name, timeout: fields.timeout ?? null, retries: fields.retries ?? retriesOf[kind] }
-  if (kind === 'shell' && shell !== undefined) return { ...base, kind, source: shell, as: fields.as ?? 'user' }
-  if (kind === 'copy' && copy !== undefined) return { ...base, kind, ...copy }
-  if (kind === 'packages' && packages !== undefined) return { ...base, kind, ...packages }
-  if (kind === 'download' && download !== undefined) return { ...base, kind, ...download }
-  return kind === 'reboot' ? { ...base, kind } : undefined
+  if (shell !== undefined) return { ...base, kind: 'shell', source: shell, as: fields.as ?? 'user' }
+  if (copy !== undefined) return { ...base, kind: 'copy', ...copy }
+  if (packages !== undefined) return { ...base, kind: 'packages', ...packages }
+  if (download !== undefined) return { ...base, kind: 'download', ...download }
+  return { ...base, kind: 'reboot' }
 }
 
 /** One step of a layer, in the order of the recipe. */
@@ -143,7 +143,7 @@ export const Step = StepFields.transform((fields, context): Step => {
       message: `only brew has casks; the manager is ${fields.packages.manager}`,
     })
   }
-  return stepOf(fields, kind) ?? z.NEVER
+  return stepOf(fields, kind)
 })
 
 /**

@@ -10,8 +10,8 @@ export interface ToolVersion {
   readonly preRelease: boolean
 }
 
-const preRelease = /^[-.~]?(?:alpha|beta|canary|dev|nightly|pre|preview|rc|a|b)(?![a-z])[.-]?\d*/i
-const versionPattern = /^(?:(\d{1,9}):)?(\d{1,9}(?:\.\d{1,9}){0,7})([a-z][0-9A-Za-z.+~-]*|[-+~][0-9A-Za-z.+~-]+|\.[a-z][0-9A-Za-z.+~-]*)?$/
+const preRelease = /^[-.~]?(?:(?:alpha|beta|canary|dev|nightly|pre|preview|rc)(?![a-z])|[ab]\d)/i
+const versionPattern = /^(?:(\d{1,9}):)?(\d{1,9}(?:\.\d{1,9}){0,7})([a-z][0-9A-Za-z.+~-]*|[-+~][0-9A-Za-z.+~-]+|\.(?:dev|post|rc)\d*)?$/
 
 /**
  * Reads a version; undefined for what is none. An epoch (`1:`) counts for being the same, and not for ranges.
