@@ -69,7 +69,7 @@ describe('when a line of cron is due', () => {
     expect(iso(nextDue(parseCron(line), Date.parse(after), offsetOf(zoneName)))).toBe(due)
   })
 
-  it('001-16: a time of day is due once on each day of a zone: never left out, never twice', () => {
+  it('a time of day is due once on each day of a zone: never left out, never twice', () => {
     fc.assert(
       fc.property(daily, zone, instant, ({ line, time }, zoneName, from) => {
         const offsetAt = offsetOf(zoneName)
@@ -89,7 +89,7 @@ describe('when a line of cron is due', () => {
     )
   })
 
-  it('001-16: asking again later than what was due never gives the same again', () => {
+  it('asking again later than what was due never gives the same again', () => {
     fc.assert(
       fc.property(lines, zone, fc.tuple(instant, fc.integer({ min: 0, max: 3 * day })), (line, zoneName, [from, more]) => {
         const [cron, offsetAt] = [parseCron(line), offsetOf(zoneName)]
@@ -104,8 +104,10 @@ describe('when a line of cron is due', () => {
   })
 
   it('is when croner says, but that a time which is there twice is due once', () => {
+    // Where the clocks skip midnight, croner 11.0.1 leaves that day's run out.
+    const oracleZone = zone.filter((name) => name !== 'America/Santiago')
     fc.assert(
-      fc.property(lines, zone, instant, (line, zoneName, from) => {
+      fc.property(lines, oracleZone, instant, (line, zoneName, from) => {
         const offsetAt = offsetOf(zoneName)
         const theirs = new Croner(line, { timezone: zoneName, paused: true }).nextRun(new Date(from))?.getTime()
         const ours = nextDue(parseCron(line), from, offsetAt)

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { Name } from './id.ts'
+import { imagePolicy } from './image/policy.ts'
 import { EngineName } from './job.ts'
 import { operationLimits } from './operation.ts'
 import { duration, DurationText, size } from './quantity.ts'
@@ -33,6 +34,8 @@ export const Pool = z.strictObject({
       bootProofMaxAge: duration('24h'),
     })
     .prefault({}),
+  /** Images in the order in which hosts of the pool build and fetch them; also what is taken first where all else is even. */
+  prefer: z.array(Name).optional(),
   /** Infrastructure failures in a row after which a host is quarantined. */
   quarantineAfter: z.int().positive().default(3),
   /** For hosts with an ill that only a restart of the machine cures. Their agents must allow it (`--allow-reboot`). */
@@ -64,8 +67,8 @@ export const Queue = z.strictObject({
 })
 export type Queue = z.infer<typeof Queue>
 
-/** A line of golden images, as the placement needs it; recipes come with the image loop. */
-export const Image = z.strictObject({ engine: EngineName, /** Size on a host's disk. */ size: size('1GiB') })
+/** A line of golden images: what the placement needs to know, and how it is built, kept and brought to hosts. */
+export const Image = z.strictObject({ engine: EngineName, /** Size on a host's disk. */ size: size('1GiB'), ...imagePolicy })
 export type Image = z.infer<typeof Image>
 
 const operationLimitSetting = z.strictObject({

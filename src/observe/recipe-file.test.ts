@@ -41,7 +41,7 @@ function problemsOf(source: string): readonly string[] {
 }
 
 describe('a recipe in YAML', () => {
-  it('001-01: is one file: ordered steps in layers, each with a time limit of its own', () => {
+  it('is one file: ordered steps in layers, each with a time limit of its own', () => {
     const recipe = readRecipeFile(sound, 'r.yaml')
     expect(recipe.layers.map(({ name, steps }) => [name, steps.map(({ kind }) => kind)])).toEqual([
       ['system', ['packages', 'copy', 'reboot']],
@@ -148,7 +148,7 @@ describe('a recipe in YAML', () => {
       'r.yaml:25:39: tools[0].pattern: a regular expression with one group around the version; this one has 2',
     ],
     ['name: system', 'name: image', 'r.yaml:8:5: layers[0].name: "image" is the layer of a recipe without layers; choose another name'],
-  ])('001-01: %s → %s is refused with its place and what is accepted', (from, to, problem) => {
+  ])('%s → %s is refused with its place and what is accepted', (from, to, problem) => {
     expect(sound).toContain(from)
     expect(problemsOf(sound.replace(from, to))).toEqual([problem])
   })

@@ -36,7 +36,7 @@ describe('readSpecFile', () => {
       '',
     ].join('\n')
     expect(problemsOf(source)).toEqual([
-      'cidery.yaml:4:5: pools.macs.hots: unknown field "hots"; did you mean "hosts"? (accepted: provider, hosts, labels, engines, readiness, quarantineAfter, repair)',
+      'cidery.yaml:4:5: pools.macs.hots: unknown field "hots"; did you mean "hosts"? (accepted: provider, hosts, labels, engines, readiness, prefer, quarantineAfter, repair)',
       'cidery.yaml:6:7: pools.macs.engines.usr: unknown field "usr"; did you mean "user"? (accepted: user, qemu, tart)',
       'cidery.yaml:7:15: pools.macs.engines.user.limits: accepted: enforced, advisory; did you mean "advisory"?',
       expect.stringContaining('cidery.yaml:7:32: pools.macs.engines.user.slots: '),
@@ -96,5 +96,28 @@ describe('readSpecFile', () => {
     for (const [name, of] of ['ba', 'cb', 'dc', 'ed', 'fe', 'gf', 'hg', 'ih'].map((pair) => pair.split('')))
       bomb.push(`${name}: &${name} [${Array.from({ length: 10 }, () => `*${of}`).join(',')}]`)
     expect(() => readSpecFile(`version: 1\n${bomb.join('\n')}\n`, 'cidery.yaml')).toThrow(/alias/i)
+  })
+
+  it('refuses images that are preferred and not there, and zones that are none', () => {
+    const source = `version: 1
+pools:
+  macs:
+    prefer: [macos-15, macos-41, macos-15]
+images:
+  macos-15:
+    engine: tart
+    schedule: { cron: "0 2 * *", timezone: Europe/Berlin }
+  macos-14:
+    engine: tart
+    schedule: { timezone: Europe/Brelin }
+`
+    expect(problemsOf(source)).toEqual([
+      'cidery.yaml:8:17: images.macos-15.schedule.cron: a line of cron such as "0 2 * * *": five fields (minute hour day month weekday); there are 4',
+    ])
+    expect(problemsOf(source.replace('"0 2 * *"', '"0 2 * * *"'))).toEqual([
+      'cidery.yaml:4:24: pools.macs.prefer[1]: there is no image "macos-41"; did you mean "macos-14"? (accepted: macos-15, macos-14)',
+      'cidery.yaml:4:34: pools.macs.prefer[2]: "macos-15" is there twice',
+      'cidery.yaml:11:17: images.macos-14.schedule.timezone: there is no time zone "Europe/Brelin"',
+    ])
   })
 })

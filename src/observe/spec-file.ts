@@ -38,7 +38,37 @@ function referenceProblems(spec: Spec): readonly InputProblem[] {
       problems.push({ path: `queues.${name}.image`, message: `there is no image "${image}"${didYouMean(image, images)}`, accepted: images })
     }
   }
-  return [...problems, ...warmProblems(spec)]
+  return [...problems, ...preferProblems(spec), ...zoneProblems(spec), ...warmProblems(spec)]
+}
+
+/** Images that a pool prefers and that are not there, or there twice. */
+function preferProblems(spec: Spec): readonly InputProblem[] {
+  const images = Object.keys(spec.images)
+  return Object.entries(spec.pools).flatMap(([pool, { prefer = [] }]) =>
+    prefer.flatMap((image, index) => {
+      const path = `pools.${pool}.prefer[${index}]`
+      if (!images.includes(image)) return [{ path, message: `there is no image "${image}"${didYouMean(image, images)}`, accepted: images }]
+      return prefer.indexOf(image) === index ? [] : [{ path, message: `"${image}" is there twice` }]
+    }),
+  )
+}
+
+/** Time zones that this Node does not know. */
+function zoneProblems(spec: Spec): readonly InputProblem[] {
+  return Object.entries(spec.images).flatMap(([image, { schedule }]) =>
+    schedule === undefined || isZone(schedule.timezone)
+      ? []
+      : [{ path: `images.${image}.schedule.timezone`, message: `there is no time zone "${schedule.timezone}"` }],
+  )
+}
+
+function isZone(name: string): boolean {
+  try {
+    return new Intl.DateTimeFormat('en-US', { timeZone: name }).resolvedOptions().timeZone !== ''
+  } catch {
+    // RangeError is how Intl says that there is none.
+    return false
+  }
 }
 
 /** Engines that can keep sandboxes started. */

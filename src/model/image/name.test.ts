@@ -42,7 +42,7 @@ const only = (fields: readonly NameField[], all: Readonly<Record<NameField, stri
   Object.fromEntries(fields.map((field) => [field, all[field]]))
 
 describe('names of images', () => {
-  it('000-52: a name is read back as its fields, whatever the template', () => {
+  it('a name is read back as its fields, whatever the template [000-52]', () => {
     fc.assert(
       fc.property(templates, values, (template, all) => {
         const name = readNameTemplate(template)
@@ -51,16 +51,19 @@ describe('names of images', () => {
     )
   })
 
-  it.each([defaultNameTemplate, datedNameTemplate, 'bun-build-macos-{version}'])('000-52, 002-05: %s gives its fields back', (template) => {
-    const name = readNameTemplate(template)
-    fc.assert(
-      fc.property(values, (all) => {
-        expect(parseImageName(name, formatImageName(name, all))).toEqual(only(name.fields, all))
-      }),
-    )
-  })
+  it.each([defaultNameTemplate, datedNameTemplate, 'bun-build-macos-{version}'])(
+    '%s gives its fields back [000-52] [002-05]',
+    (template) => {
+      const name = readNameTemplate(template)
+      fc.assert(
+        fc.property(values, (all) => {
+          expect(parseImageName(name, formatImageName(name, all))).toEqual(only(name.fields, all))
+        }),
+      )
+    },
+  )
 
-  it('000-52: the name is that of the predecessors', () => {
+  it('the name is that of the predecessors [000-52]', () => {
     expect(formatImageName(readNameTemplate(defaultNameTemplate), { release: '14', version: '1.2.17', recipe: '3.6' })).toBe(
       'bun-build-macos-14-1.2.17-bootstrap-3.6',
     )
@@ -72,13 +75,13 @@ describe('names of images', () => {
     'bun-build-macos-14-1.2.17-bootstrap-3.6-new',
     'ghcr.io/acme/bun-build-macos-14-1.2.17-bootstrap-3.6',
     'bun-build-macos-14-1x2.17-bootstrap-3.7',
-  ])('000-02: %s does not do for the recipe 3.6', (name) => {
+  ])('%s does not do for the recipe 3.6 [000-02]', (name) => {
     const wanted = { release: '14', version: '1.2.17', recipe: '3.6' }
     expect(isImageName(readNameTemplate(defaultNameTemplate), 'bun-build-macos-14-1.2.17-bootstrap-3.6', wanted)).toBe(true)
     expect(isImageName(readNameTemplate(defaultNameTemplate), name, wanted)).toBe(false)
   })
 
-  it('000-02: no value is taken for another that it begins or ends', () => {
+  it('no value is taken for another that it begins or ends [000-02]', () => {
     const name = readNameTemplate(defaultNameTemplate)
     fc.assert(
       fc.property(values, values, (one, other) => {
@@ -88,7 +91,7 @@ describe('names of images', () => {
     )
   })
 
-  it('001-02: names of two builds of one day differ, and sort by time', () => {
+  it('names of two builds of one day differ, and sort by time [001-02]', () => {
     const name = readNameTemplate(datedNameTemplate)
     const at = fc.integer({ min: 0, max: 4_000_000_000 }).map((seconds) => seconds * 1000)
     fc.assert(
@@ -103,7 +106,7 @@ describe('names of images', () => {
     )
   })
 
-  it('002-06: the version of a name goes through a tag of a registry', () => {
+  it('the version of a name goes through a tag of a registry [002-06]', () => {
     fc.assert(
       fc.property(values, (all) => {
         const name = readNameTemplate('{version}')
@@ -129,7 +132,7 @@ describe('names of images', () => {
     ['macos/{release}', 'cannot be in the name of an image'],
     ['-{release}', 'it starts with neither'],
     ['', 'it has no field'],
-  ])('000-52: the template %s is refused: its names could not be read back', (template, problem) => {
+  ])('the template %s is refused: its names could not be read back [000-52]', (template, problem) => {
     expect(templateProblem(template)).toContain(problem)
     expect(() => readNameTemplate(template)).toThrow(problem)
     expect(NameTemplate.safeParse(template).success).toBe(false)
@@ -143,7 +146,7 @@ describe('names of images', () => {
     ['release', 'Ventura'],
     ['date', '30-11-2026'],
     ['build', 'a-b'],
-  ] as const)('000-52: %s %s is refused, for it could not be read back', (field, value) => {
+  ] as const)('%s %s is refused, for it could not be read back [000-52]', (field, value) => {
     const name = readNameTemplate(`macos-{${field}}-x`)
     expect(() => formatImageName(name, value === undefined ? {} : { [field]: value })).toThrow(field)
   })

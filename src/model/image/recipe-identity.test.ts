@@ -73,7 +73,7 @@ function shuffled(value: unknown): unknown {
 }
 
 describe('the identity of a recipe', () => {
-  it('002-26: a changed step changes its layer and all above it, and none below', () => {
+  it('a changed step changes its layer and all above it, and none below', () => {
     fc.assert(
       fc.property(layers, fc.nat(), fc.nat(), (given, first, second) => {
         const at = first % given.length
@@ -94,7 +94,7 @@ describe('the identity of a recipe', () => {
     )
   })
 
-  it('001-18: nothing but what is said counts: not the order of keys', () => {
+  it('nothing but what is said counts: not the order of keys', () => {
     fc.assert(
       fc.property(layers, (given) => {
         const recipe = recipeOf(given)
@@ -116,7 +116,7 @@ describe('the identity of a recipe', () => {
     )
   })
 
-  it('001-18: nor comments, spaces and quotes of the file', () => {
+  it('nor comments, spaces and quotes of the file', () => {
     const one = readRecipeFile(
       'name: a\nversion: "1"\nengine: qemu\nbase: { debian: bookworm }\nguest: { os: debian, release: "12" }\nsteps:\n  - name: b\n    shell: "true"\n',
       'a.yaml',
@@ -128,7 +128,7 @@ describe('the identity of a recipe', () => {
     expect(identify(other)).toEqual(identify(one))
   })
 
-  it('002-26: bytes of files, of downloads and versions of packages count for their layer and those above', () => {
+  it('bytes of files, of downloads and versions of packages count for their layer and those above', () => {
     const recipe = recipeOf([
       { name: 'low', steps: [{ name: 'a', packages: { manager: 'apt', list: ['gcc'] } }] },
       {
@@ -164,7 +164,7 @@ describe('the identity of a recipe', () => {
     expect(kept({ base: 'sha256:other' })).toBe(0)
   })
 
-  it('001-18: another base or engine is another image, though the recipe is the same', () => {
+  it('another base or engine is another image, though the recipe is the same', () => {
     const recipe = recipeOf([{ name: 'low', steps: [{ name: 'a', shell: 'true' }] }])
     const other = identify(recipe, { base: 'sha256:other' })
     expect(other.recipe).toBe(identify(recipe).recipe)

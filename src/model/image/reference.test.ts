@@ -11,7 +11,7 @@ const references = fc.record({
 })
 
 describe('references of images', () => {
-  it('002-06: a reference is read as it was written', () => {
+  it('a reference is read as it was written [002-06]', () => {
     fc.assert(
       fc.property(references, (reference) => {
         expect(parseImageReference(formatImageReference(reference))).toEqual(reference)

@@ -33,7 +33,7 @@ const outputs: readonly (readonly [string, string])[] = [
 ]
 
 describe('a version in what a tool prints', () => {
-  it.each(outputs)('001-73: is found in %j', (output, version) => {
+  it.each(outputs)('is found in %j', (output, version) => {
     expect(findVersion(output)).toBe(version)
     expect(parseToolVersion(version)).toBeDefined()
   })
@@ -73,7 +73,7 @@ describe('whether a version is one that is demanded', () => {
     ['anything', 'any', true],
     ['anything', '>=1', false],
     ['anything', 'anything', false],
-  ] as const)('001-72: %s for %s: %s', (found, demanded, answer) => {
+  ] as const)('%s for %s: %s', (found, demanded, answer) => {
     expect(satisfies(found, demanded)).toBe(answer)
   })
 
@@ -133,7 +133,7 @@ describe('the tools of an image', () => {
     expect(missingTools('macos-15', judgeTools(tools, printed('19.1.7')))).toBeNull()
   })
 
-  it('000-20, 001-72: fail the image with one miss, and the list names all', () => {
+  it('fail the image with one miss, and the list names all', () => {
     expect(missingTools('macos-15', judgeTools(tools, printed('19.1.6')))?.message).toBe(
       '1 of 6 tools of macos-15 are not as its recipe demands:\nclang 19.1.7: it is 19.1.6',
     )
