@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import type { HostId } from './id.ts'
+import { StoredImage } from './image/stored.ts'
 import type { Instant } from './instant.ts'
 import { EngineName } from './job.ts'
 import { Readiness } from './readiness.ts'
@@ -83,6 +84,8 @@ export const HostFacts = z.looseObject({
   network: z.strictObject({ addresses: z.array(z.string()), rxBytes: z.number(), txBytes: z.number() }),
   engines: z.array(EngineFacts),
   images: z.array(z.string()),
+  /** Builds that are whole on the host, by its engines' own account; agents before 0.2 do not say. */
+  storedImages: z.array(StoredImage).max(1000).optional(),
   readiness: z.array(Readiness),
   /** Sandboxes that exist on the host, by the engines' own account. */
   sandboxes: z.array(z.strictObject({ id: z.string(), engine: EngineName, state: z.string() })),

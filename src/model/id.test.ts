@@ -51,7 +51,7 @@ describe('an id', () => {
 
   it('is written in an alphabet that has no two characters that look alike', () => {
     expect(idAlphabet).toBe('0123456789abcdefghjkmnpqrstvwxyz')
-    expect(idKinds).toEqual(['job', 'att', 'host', 'op', 'sbx', 'usr', 'tok', 'enr', 'ses', 'str', 'ctl', 'upl'])
+    expect(idKinds).toEqual(['job', 'att', 'host', 'op', 'sbx', 'usr', 'tok', 'enr', 'ses', 'str', 'ctl', 'upl', 'bld'])
   })
 })
 

@@ -162,6 +162,8 @@ export interface Attempt {
   readonly number: number
   readonly hostId: HostId
   readonly hostBootId: string
+  /** Build of an image that its sandbox boots; null for an image that the operator put on the host, or none. */
+  readonly buildId: string | null
   readonly state: AttemptState
   readonly generation: number
   readonly cancelRequested: { readonly by: string; readonly at: Instant } | null

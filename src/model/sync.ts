@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { HostFacts } from './host.ts'
 import { AttemptId, HostId, JobId } from './id.ts'
+import { BuildReport, type DesiredImages } from './image/build.ts'
 import { Artifact, ArtifactFailure, AttemptTimes, Outcome, attemptStates, type EngineName, type ResolvedJob } from './job.ts'
 import { OperationState, type OperationRequest } from './operation.ts'
 
@@ -70,6 +71,8 @@ export const SyncRequest = z.looseObject({
   attempts: z.array(AttemptReport).max(1000),
   operations: z.array(OperationReport).max(100),
   sandboxes: z.array(SandboxReport).max(1000),
+  /** Builds of images that the host was given; agents before 0.2 do not say. */
+  builds: z.array(BuildReport).max(100).optional(),
 })
 export type SyncRequest = z.infer<typeof SyncRequest>
 
@@ -83,6 +86,8 @@ export interface DesiredAttempt {
   readonly want: 'run' | 'cancel'
   readonly cancelBy: string | null
   readonly number: number
+  /** Build that its sandbox boots, in place of `job.image`; null for an image that the operator put on the host, or none. */
+  readonly build: string | null
 }
 
 export interface DesiredOperation {
@@ -102,6 +107,12 @@ export interface DesiredStream {
   readonly tty: boolean
 }
 
+export interface BuildAcknowledgement {
+  readonly id: string
+  readonly revision: number
+  readonly ended: boolean
+}
+
 export interface SyncResponse {
   readonly protocol: number
   readonly hostId: HostId
@@ -116,11 +127,15 @@ export interface SyncResponse {
     readonly sandboxes: readonly string[]
     readonly streams: readonly DesiredStream[]
     readonly settings: AgentSettings
+    /** Not there in a fleet that manages no images: then the host keeps what it has. */
+    readonly images?: DesiredImages
   } | null
   /** Reports that are stored: the agent need not repeat them, and may forget attempts that ended. */
   readonly acknowledged: {
     readonly attempts: readonly { readonly id: string; readonly revision: number; readonly ended: boolean }[]
     readonly operations: readonly { readonly id: string; readonly revision: number }[]
+    /** `ended`: the host may forget the build's report. Only there when builds were reported. */
+    readonly builds?: readonly BuildAcknowledgement[]
   }
   /** The controller wants full facts with the next sync. */
   readonly wantFacts: boolean
@@ -153,7 +168,7 @@ export interface AgentSettings {
       }
     >
   >
-  /** Images of the fleet, in order of name; each is for one engine. */
+  /** What the host proves that it can start, in order of name: images that its operator put there, and ids of builds. Each is for one engine. */
   readonly images: readonly { readonly name: string; readonly engine: EngineName }[]
 }
 

@@ -4,7 +4,8 @@ import type { SyncRequest } from '../model/sync.ts'
 
 /** Whether a sync says anything that must be stored before it is answered. */
 export function bringsNews(request: SyncRequest): boolean {
-  return request.facts !== null || request.attempts.length > 0 || request.operations.length > 0 || request.sandboxes.length > 0
+  const { attempts, operations, sandboxes, builds = [] } = request
+  return request.facts !== null || [attempts, operations, sandboxes, builds].some((reports) => reports.length > 0)
 }
 
 /** Whether two agents cannot be the same process: another instance of the same boot. */

@@ -19,6 +19,8 @@ export interface Assignment {
   readonly hostId: string
   readonly hostGeneration: number
   readonly leaseMs: Milliseconds
+  /** Build of the job's image that is booted. */
+  readonly buildId?: string
   readonly why: string
 }
 
@@ -39,6 +41,7 @@ export async function assignJob(tx: RecordTx, assignment: Assignment): Promise<A
     number: saved.attempts,
     hostId: host.id,
     hostBootId: host.bootId,
+    buildId: assignment.buildId ?? null,
     state: 'assigned',
     generation: saved.generation,
     cancelRequested: null,

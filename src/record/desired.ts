@@ -1,4 +1,5 @@
 import type { Host } from '../model/host.ts'
+import type { DesiredImages } from '../model/image/build.ts'
 import type { Instant } from '../model/instant.ts'
 import type { Attempt, Job } from '../model/job.ts'
 import type { Operation } from '../model/operation.ts'
@@ -16,6 +17,8 @@ export interface DesiredRows {
   readonly operations: readonly DesiredOperation[]
   readonly sandboxes: readonly string[]
   readonly streams: readonly DesiredStream[]
+  /** Not there for a host that no image of the fleet is kept on. */
+  readonly images?: DesiredImages
 }
 
 /**
@@ -55,6 +58,7 @@ function desiredAttempt(attempt: Attempt, job: Job): DesiredAttempt {
     want: cancelBy === null ? 'run' : 'cancel',
     cancelBy,
     number: attempt.number,
+    build: attempt.buildId,
   }
 }
 

@@ -1,7 +1,8 @@
 import type { Host, HostFacts } from '../model/host.ts'
 import type { Milliseconds } from '../model/instant.ts'
-import type { SyncRequest, SyncResponse } from '../model/sync.ts'
+import type { BuildAcknowledgement, SyncRequest, SyncResponse } from '../model/sync.ts'
 import { recordAttemptReport } from './attempts.ts'
+import { recordBuildReport } from './builds.ts'
 import type { Author, Recorder, RecordTx } from './commit.ts'
 import { findHostRow, recordHostReport } from './hosts.ts'
 import { recordOperationReport } from './operations.ts'
@@ -15,6 +16,7 @@ export interface HostReport {
   readonly attempts: SyncRequest['attempts']
   readonly operations: SyncRequest['operations']
   readonly sandboxes: SyncRequest['sandboxes']
+  readonly builds: NonNullable<SyncRequest['builds']>
   readonly retryDelayMs: Milliseconds
   /** Attempts that the host was told to end before. */
   readonly knownUnwanted: ReadonlySet<string>
@@ -41,12 +43,14 @@ async function storeReport(tx: RecordTx, report: HostReport): Promise<StoredRepo
   const { attempts, unwanted } = await storeAttempts(tx, report)
   const operations: SyncResponse['acknowledged']['operations'][number][] = []
   for (const operation of report.operations) operations.push(await recordOperationReport(tx, report.hostId, operation))
+  const builds: BuildAcknowledgement[] = []
+  for (const build of report.builds) builds.push(await recordBuildReport(tx, report.hostId, build))
   await recordSandboxReports(tx, report.hostId, { reports: report.sandboxes, held: report.facts?.sandboxes ?? null })
   // Only what came of attempts and operations can have changed the host meanwhile.
-  const isAsRead = report.attempts.length === 0 && report.operations.length === 0
+  const isAsRead = report.attempts.length === 0 && report.operations.length === 0 && report.builds.length === 0
   const fresh = isAsRead ? row : await findHostRow(tx.db, report.hostId)
   const host = await recordHostReport(tx, fresh ?? row, report)
-  return { host, acknowledged: { attempts, operations }, unwanted }
+  return { host, acknowledged: { attempts, operations, ...(builds.length === 0 ? {} : { builds }) }, unwanted }
 }
 
 async function storeAttempts(

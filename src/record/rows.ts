@@ -45,8 +45,10 @@ export function jobRow(job: Job): JobRow {
   }
 }
 
-type AttemptDoc = Omit<Attempt, 'id' | 'jobId' | 'number' | 'hostId' | 'state' | 'generation' | 'receiptAt' | 'leaseUntil'> & {
+type AttemptDoc = Omit<Attempt, 'id' | 'jobId' | 'number' | 'hostId' | 'state' | 'generation' | 'receiptAt' | 'leaseUntil' | 'buildId'> & {
   readonly leaseMs: number
+  /** Left out where there is none. */
+  readonly buildId?: string
 }
 
 /** The lease runs from the last receipt, so that one batch of receipts renews all leases without reading a row. */
@@ -54,6 +56,7 @@ export function attemptOf(row: AttemptRow): Attempt {
   const { leaseMs, ...doc } = JSON.parse(row.doc) as AttemptDoc
   return {
     ...doc,
+    buildId: doc.buildId ?? null,
     id: row.id as AttemptId,
     jobId: row.job_id as JobId,
     number: row.number,
@@ -65,8 +68,9 @@ export function attemptOf(row: AttemptRow): Attempt {
   }
 }
 
-export function attemptRow(attempt: Attempt, rest: { readonly revision: number; readonly endedAt: number | null }): AttemptRow {
-  const { id, jobId, number, hostId, state, generation, receiptAt, leaseUntil, ...doc } = attempt
+export function attemptRow(attempt: Attempt, about: { readonly revision: number; readonly endedAt: number | null }): AttemptRow {
+  const { id, jobId, number, hostId, state, generation, receiptAt, leaseUntil, buildId, ...rest } = attempt
+  const doc = buildId === null ? rest : { ...rest, buildId }
   return {
     id,
     number,
@@ -74,9 +78,9 @@ export function attemptRow(attempt: Attempt, rest: { readonly revision: number; 
     generation,
     job_id: jobId,
     host_id: hostId,
-    revision: rest.revision,
+    revision: about.revision,
     receipt_at: receiptAt,
-    ended_at: rest.endedAt,
+    ended_at: about.endedAt,
     doc: JSON.stringify({ ...doc, leaseMs: leaseUntil - receiptAt } satisfies AttemptDoc),
   }
 }

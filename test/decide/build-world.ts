@@ -155,6 +155,7 @@ export function makeAttempt(number: number, on: { readonly job: Job; readonly ho
     number: 1,
     hostId: host.id,
     hostBootId: host.bootId ?? '',
+    buildId: null,
     state: 'running',
     generation: job.generation,
     cancelRequested: null,

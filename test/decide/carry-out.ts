@@ -119,6 +119,7 @@ function assign(scene: Scene, step: Extract<Step, { kind: 'assign' }>): Scene {
     number: job.attempts + 1,
     hostId: host.id,
     hostBootId: host.bootId ?? '',
+    buildId: null,
     state: 'assigned',
     generation,
     cancelRequested: null,

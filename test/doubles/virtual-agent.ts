@@ -138,7 +138,17 @@ export function desiredAttempt(spec: Partial<JobSpec> & { readonly timeoutS?: nu
     network: 'nat' as const,
     logBytes: 1024 ** 3,
   }
-  return { id: nextId('att'), jobId: nextId('job'), generation: 1, job, queue: 'default', want: 'run', cancelBy: null, number: 1 }
+  return {
+    id: nextId('att'),
+    jobId: nextId('job'),
+    generation: 1,
+    job,
+    queue: 'default',
+    want: 'run',
+    cancelBy: null,
+    number: 1,
+    build: null,
+  }
 }
 
 export function desiredOperation(

@@ -174,6 +174,7 @@ function seedOf(hostCount: number, now: number): Seed {
       number: 1,
       hostId: host.id,
       hostBootId: 'boot-1',
+      buildId: null,
       state: 'running',
       generation: 1,
       cancelRequested: null,

@@ -60,7 +60,8 @@ export function newAttemptRecord(desired: DesiredAttempt, at: number, contact: C
     generation: desired.generation,
     number: desired.number,
     queue: desired.queue,
-    job: ResolvedJob.parse(desired.job),
+    // An older controller names no build.
+    job: ResolvedJob.parse({ ...desired.job, image: desired.build ?? desired.job.image }),
     state: 'assigned',
     revision: 1,
     times: { assigned: Math.round(at) },

@@ -161,6 +161,7 @@ export function createSyncHandler(options: SyncHandlerOptions): SyncHandler {
         attempts: request.attempts,
         operations: request.operations,
         sandboxes: request.sandboxes,
+        builds: request.builds ?? [],
         retryDelayMs: options.spec().limits.retryDelay,
         knownUnwanted: session.unwanted,
       },
@@ -225,7 +226,8 @@ function keepUnwanted(session: Session, request: SyncRequest, unwanted: readonly
 }
 
 function hasNews(acknowledged: SyncResponse['acknowledged']): boolean {
-  return acknowledged.attempts.length > 0 || acknowledged.operations.length > 0
+  const { attempts, operations, builds = [] } = acknowledged
+  return attempts.length > 0 || operations.length > 0 || builds.length > 0
 }
 
 function requireServed(request: SyncRequest): void {

@@ -75,6 +75,8 @@ export const BuildReport = z.looseObject({
   state: z.enum(['waiting', 'building', 'built', 'failed']),
   /** Why it waits or failed, in words for people; `build_failed: timeout: …` when it took too long. */
   reason: z.string().max(2000),
+  /** Whether what failed may go well another time (a network, a full disk); `never`: only another recipe, or a person. Default: `soon`. */
+  retry: z.enum(['soon', 'never']).optional(),
   phases: z.array(PhaseProgress).max(100),
   tools: z.array(FoundTool).max(200),
   metadata: ImageMetadata.nullable(),
