@@ -3,14 +3,15 @@ import { messageOf } from '../act/agent/outcome.ts'
 import { CideryError } from '../model/errors.ts'
 import type { HostFacts } from '../model/host.ts'
 import { minute, type Milliseconds } from '../model/instant.ts'
-import { defaultSpec } from '../model/spec.ts'
-import type { AgentSettings, SyncResponse } from '../model/sync.ts'
+import type { SyncResponse } from '../model/sync.ts'
 import { judgeHealth, type AgentHealth } from '../observe/agent/health.ts'
 import type { VerdictPolicy } from '../observe/agent/verdict.ts'
 import type { AgentPorts } from '../ports/agent.ts'
 import { attemptBoard, type AttemptBoardOptions } from './agent/attempts.ts'
+import { defaultAgentSettings } from './agent/default-settings.ts'
 import { factsBoard } from './agent/facts.ts'
 import { healthWatch } from './agent/health-watch.ts'
+import { imageBoard } from './agent/images.ts'
 import type { Keyring } from './agent/keyring.ts'
 import { operationBoard } from './agent/operations.ts'
 import { readinessBoard } from './agent/readiness.ts'
@@ -59,23 +60,6 @@ export interface AgentLoop {
 /** One line of this much time is enough to show a cut. */
 const checkpointEvery = 10 * minute
 
-/** What holds until a controller said otherwise: the defaults of a fresh spec. */
-export const defaultAgentSettings: AgentSettings = {
-  attemptLeaseMs: defaultSpec.limits.attemptLease,
-  syncPollMs: defaultSpec.limits.syncPoll,
-  cancelGraceMs: defaultSpec.limits.cancelGrace,
-  sweepGraceMs: defaultSpec.limits.sweepGrace,
-  operationGraceMs: defaultSpec.limits.operationGrace,
-  artifactBytes: defaultSpec.limits.artifactBytes,
-  readiness: {
-    checkIntervalMs: defaultSpec.pools['default']?.readiness.checkInterval ?? 0,
-    checkMaxAgeMs: defaultSpec.pools['default']?.readiness.checkMaxAge ?? 0,
-    bootProofMaxAgeMs: defaultSpec.pools['default']?.readiness.bootProofMaxAge ?? 0,
-  },
-  engines: {},
-  images: [],
-}
-
 /**
  * Runs the agent over its host: observes it, takes in what the controller wants, carries that out, and reports. Takes up what an earlier agent
  * left in the journal first, and removes sandboxes that nobody owns.
@@ -92,6 +76,7 @@ export async function startAgentLoop(ports: AgentPorts, options: AgentLoopOption
   let clockSkewMs: number | null = null
   let lastContact = clock.steady()
   let checkpoint = 0
+  let hostName = ''
   let nextCheckpointAt = 0
   let answering: Promise<void> = Promise.resolve()
 
@@ -146,6 +131,7 @@ export async function startAgentLoop(ports: AgentPorts, options: AgentLoopOption
     mayReboot: options.rebootCommand !== null,
     everyMs: options.lookEveryMs,
     readiness: () => readiness.all(),
+    storedImages: () => images.stored(),
     images: () => readiness.images(),
     residue: () => residue.byEngine(),
     clockSkewMs: () => clockSkewMs,
@@ -154,7 +140,17 @@ export async function startAgentLoop(ports: AgentPorts, options: AgentLoopOption
     onChange: seenAnew,
     onJump: changed,
   })
-  const owners = (): ReadonlySet<string> => new Set([...attempts.owners(), ...sandboxes.owners(), ...readiness.owners()])
+  const images = imageBoard({
+    ports,
+    blockedAddresses,
+    stopping,
+    hostName: () => hostName,
+    slots: ({ name }) => facts.engine(name)?.slots ?? 0,
+    onNews: () => sync.wake(),
+    onStock: () => void facts.look().then(readiness.wake),
+  })
+  const owners = (): ReadonlySet<string> =>
+    new Set([...attempts.owners(), ...sandboxes.owners(), ...readiness.owners(), ...images.owners()])
   const operations = operationBoard({
     ports,
     agentVersion: options.agentVersion,
@@ -196,17 +192,19 @@ export async function startAgentLoop(ports: AgentPorts, options: AgentLoopOption
     pollMs: () => settings.syncPollMs,
     // An agent that just started has its attempts from the journal, but neither settings nor streams: it asks for all of it.
     seen: () => (knowsDesired ? seen : { epoch: seen.epoch, generation: 0 }),
-    hasNews: () => attempts.hasNews() || operations.hasNews() || sandboxes.hasNews() || facts.news() !== null,
+    hasNews: () => attempts.hasNews() || operations.hasNews() || sandboxes.hasNews() || images.hasNews() || facts.news() !== null,
     reports: (all) => ({
       facts: all ? facts.due() : facts.news(),
       attempts: [...attempts.reports(all)],
       operations: [...operations.reports(all)],
       sandboxes: [...sandboxes.reports()],
+      builds: [...images.reports(all)],
     }),
     onSent(reports: Reports) {
       attempts.sent(reports.attempts)
       operations.sent(reports.operations)
       sandboxes.sent(reports.sandboxes)
+      images.sent(reports.builds ?? [])
       if (reports.facts !== null) facts.sent(reports.facts)
     },
     onAnswer(answer, timing) {
@@ -233,7 +231,9 @@ export async function startAgentLoop(ports: AgentPorts, options: AgentLoopOption
     await attempts.heard(contact)
     await attempts.acknowledge(answer.acknowledged.attempts)
     await operations.acknowledge(answer.acknowledged.operations)
+    await images.acknowledge(answer.acknowledged.builds ?? [])
     if (answer.wantFacts) facts.ask()
+    hostName = answer.hostName
     noteCheckpoint(answer.checkpoint)
     await obey(answer, contact)
     await keyring.accepted(timing.key)
@@ -251,6 +251,7 @@ export async function startAgentLoop(ports: AgentPorts, options: AgentLoopOption
       await operations.apply(desired.operations)
       await sandboxes.apply(desired.sandboxes)
       streams.apply(desired.streams)
+      await images.apply(desired.images ?? null)
       // Limits, settings and what is wanted may be others now.
       turns.wake()
       readiness.wake()
@@ -295,6 +296,7 @@ export async function startAgentLoop(ports: AgentPorts, options: AgentLoopOption
     await residue.load()
     await attempts.load()
     await sandboxes.load()
+    await images.load()
     await sweepUnowned(ports, owners())
     await operations.load()
     await dropStrayRuns(ports, new Set([...attempts.ids(), ...operations.ids()]))
@@ -302,14 +304,22 @@ export async function startAgentLoop(ports: AgentPorts, options: AgentLoopOption
   }
 
   async function work(): Promise<AgentEnd> {
-    const parts = [sync.run(), turns.run(), facts.run(), health.run(), warm.run(), ...(options.bootProbes ? [readiness.run()] : [])]
+    const parts = [
+      sync.run(),
+      turns.run(),
+      facts.run(),
+      health.run(),
+      warm.run(),
+      images.run(),
+      ...(options.bootProbes ? [readiness.run()] : []),
+    ]
     try {
       await Promise.all(parts)
     } catch (error) {
       if (!stopping.aborted) log.error('a part of the agent broke; the agent stops', { error: messageOf(error) })
       if (!stopping.aborted) finish('restart')
     }
-    await Promise.allSettled([...parts, answering, attempts.settled(), operations.settled(), streams.settled()])
+    await Promise.allSettled([...parts, answering, attempts.settled(), operations.settled(), streams.settled(), images.settled()])
     return end
   }
 

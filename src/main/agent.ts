@@ -2,11 +2,13 @@ import { chmod, mkdir } from 'node:fs/promises'
 import { homedir, hostname } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
+import { folderBuildLogs } from '../drivers/build-logs/folder-build-logs.ts'
 import { createSystemClock } from '../drivers/clocks/system-clock.ts'
 import { createSystemTimers } from '../drivers/clocks/system-timers.ts'
 import { defaultPrefix } from '../drivers/engines/user/settings.ts'
 import { machineArch } from '../drivers/host-probes/machine.ts'
 import { hostProbes } from '../drivers/host-probes/registry.ts'
+import { folderIngredients } from '../drivers/ingredients/folder-ingredients.ts'
 import { openFolderJournal } from '../drivers/journals/folder/folder-journal.ts'
 import { createHttpLink, type HttpLink } from '../drivers/links/http/controller-link.ts'
 import { controllerUrls } from '../drivers/links/http/trust.ts'
@@ -233,6 +235,7 @@ function wire(options: RunAgentOptions, { journal, link, random, releases }: Wir
   const { stateDir, log } = options
   const clock = createSystemClock()
   const processes = new LocalProcesses()
+  const ids = createIds(clock, random)
   return {
     clock,
     random,
@@ -242,11 +245,17 @@ function wire(options: RunAgentOptions, { journal, link, random, releases }: Wir
     releases,
     log,
     timers: createSystemTimers(),
-    ids: createIds(clock, random),
+    ids,
     engines: makeEngines(options),
     supervisors: new DetachedSupervisors({ directory: join(stateDir, 'supervisors'), entry: supervisorEntry }),
     probe: hostProbes[thisSystem()](stateDir),
     mirrors: gitMirrors({ folder: join(stateDir, 'mirrors'), processes }),
+    ingredients: folderIngredients({
+      folder: join(stateDir, 'ingredients'),
+      fetch: (url) => Promise.reject(new Error(url)),
+      fresh: () => ids.next('upl'),
+    }),
+    buildLogs: folderBuildLogs(join(stateDir, 'build-logs')),
   }
 }
 

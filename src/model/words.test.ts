@@ -42,6 +42,7 @@ describe('words that are API and never change their name', () => {
         "SCHEMA_TOO_NEW 500 never",
         "UNREACHABLE 503 soon",
         "TLS_REQUIRED 400 never",
+        "DIGEST_MISMATCH 502 never",
         "JOURNAL_BROKEN 500 never",
       ]
     `)

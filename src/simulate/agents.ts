@@ -4,6 +4,7 @@ import type { Milliseconds } from '../model/instant.ts'
 import type { AgentJournal, AgentPorts, ControllerLink } from '../ports/agent.ts'
 import type { Log } from '../ports/log.ts'
 import type { Releases } from '../ports/releases.ts'
+import { emptyIngredients, memoryBuildLogs } from './build-kit.ts'
 import type { Tell } from './happening.ts'
 import { mortalPort, mortalTimers, newLife, type Life } from './life.ts'
 import { rebootCommand, type Machine } from './machine.ts'
@@ -108,6 +109,8 @@ export function simulatedAgent(around: AgentSurroundings): SimulatedAgent {
       processes: mortalPort(processes, life),
       mirrors: { open: () => Promise.reject(new Error('no simulated job has a repository')) },
       releases: around.releases,
+      ingredients: emptyIngredients(),
+      buildLogs: memoryBuildLogs(),
       log,
     }
   }

@@ -8,7 +8,12 @@ export interface MachineJournal extends AgentJournal {
 
 /** An agent's journal on the disk of a machine: it outlives the agent, and takes nothing while the disk is full. */
 export function machineJournal(identity: AgentIdentity, isFull: () => boolean): MachineJournal {
-  const kinds = { attempt: new Map<string, string>(), operation: new Map<string, string>(), sandbox: new Map<string, string>() }
+  const kinds = {
+    attempt: new Map<string, string>(),
+    operation: new Map<string, string>(),
+    sandbox: new Map<string, string>(),
+    build: new Map<string, string>(),
+  }
   let held: AgentIdentity = identity
   let seen = { epoch: 0, generation: 0 }
   let enrolmentKey: string | null = null
@@ -28,6 +33,6 @@ export function machineJournal(identity: AgentIdentity, isFull: () => boolean): 
     list: async (kind) => new Map([...kinds[kind]].map(([id, text]) => [id, JSON.parse(text) as unknown])),
     put: (kind, id, record) => written(() => kinds[kind].set(id, JSON.stringify(record))),
     remove: async (kind, id) => void kinds[kind].delete(id),
-    count: () => kinds.attempt.size + kinds.operation.size + kinds.sandbox.size,
+    count: () => Object.values(kinds).reduce((sum, { size }) => sum + size, 0),
   }
 }

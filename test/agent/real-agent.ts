@@ -17,6 +17,7 @@ import { supervisorEntry } from '../../src/main/supervisor-entry.ts'
 import type { EngineName } from '../../src/model/job.ts'
 import type { AgentPorts } from '../../src/ports/agent.ts'
 import type { Engine } from '../../src/ports/engine.ts'
+import { emptyIngredients, memoryBuildLogs } from '../../src/simulate/build-kit.ts'
 import { fakeController, type FakeController } from '../doubles/fake-controller.ts'
 import { testRelease } from '../doubles/fake-host.ts'
 import { testIdentity } from '../doubles/memory-journal.ts'
@@ -73,6 +74,8 @@ export async function realAgent(place: number): Promise<RealAgent> {
     processes,
     mirrors,
     releases: testRelease,
+    ingredients: emptyIngredients(),
+    buildLogs: memoryBuildLogs(),
     log,
   }
   let running: AgentLoop | undefined

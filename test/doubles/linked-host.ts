@@ -2,6 +2,7 @@ import { startAgentLoop, type AgentLoop } from '../../src/loop/agent.ts'
 import { keyringOf } from '../../src/loop/agent/keyring.ts'
 import type { HostId } from '../../src/model/id.ts'
 import type { AgentPorts } from '../../src/ports/agent.ts'
+import { emptyIngredients, memoryBuildLogs } from '../../src/simulate/build-kit.ts'
 import { seededIds, seededRandom } from '../../src/simulate/random.ts'
 import type { Fleet } from './controller-fleet.ts'
 import { fakeEngine, type FakeEngine } from './fake-engine.ts'
@@ -51,6 +52,8 @@ export async function addLinkedHost(
     processes: idleProcesses(),
     mirrors: noMirrors,
     releases: testRelease,
+    ingredients: emptyIngredients(),
+    buildLogs: memoryBuildLogs(),
     log: fleet.log,
   }
   let instances = 0

@@ -2,7 +2,12 @@ import type { AgentIdentity, AgentJournal } from '../../src/ports/agent.ts'
 
 /** An agent's journal in memory. It outlives the agent in a test, as the folder outlives the process. */
 export function memoryJournal(identity: AgentIdentity | null = null): AgentJournal & { readonly writes: number } {
-  const kinds = { attempt: new Map<string, string>(), operation: new Map<string, string>(), sandbox: new Map<string, string>() }
+  const kinds = {
+    attempt: new Map<string, string>(),
+    operation: new Map<string, string>(),
+    sandbox: new Map<string, string>(),
+    build: new Map<string, string>(),
+  }
   let held = identity
   let seen = { epoch: 0, generation: 0 }
   let writes = 0

@@ -1,4 +1,5 @@
-import { defaultAgentSettings, startAgentLoop, type AgentLoop, type AgentLoopOptions } from '../../src/loop/agent.ts'
+import { startAgentLoop, type AgentLoop, type AgentLoopOptions } from '../../src/loop/agent.ts'
+import { defaultAgentSettings } from '../../src/loop/agent/default-settings.ts'
 import { keyHash, keyringOf } from '../../src/loop/agent/keyring.ts'
 import { formatId } from '../../src/model/id.ts'
 import { JobSpec, type EngineName } from '../../src/model/job.ts'
@@ -6,6 +7,7 @@ import type { OperationRequest } from '../../src/model/operation.ts'
 import type { AgentSettings, DesiredAttempt, DesiredOperation } from '../../src/model/sync.ts'
 import type { AgentPorts } from '../../src/ports/agent.ts'
 import type { Engine } from '../../src/ports/engine.ts'
+import { emptyIngredients, memoryBuildLogs } from '../../src/simulate/build-kit.ts'
 import { seededIds, seededRandom } from '../../src/simulate/random.ts'
 import { fakeController, type FakeController } from './fake-controller.ts'
 import { fakeEngine, type FakeEngine } from './fake-engine.ts'
@@ -60,6 +62,8 @@ export function virtualAgent(programOf: (words: readonly string[]) => Program = 
     processes: idleProcesses(),
     mirrors: noMirrors,
     releases: testRelease,
+    ingredients: emptyIngredients(),
+    buildLogs: memoryBuildLogs(),
   }
   let instances = 0
   let running: AgentLoop | undefined

@@ -17,6 +17,7 @@ import { keyringOf } from '../../src/loop/agent/keyring.ts'
 import { enrol } from '../../src/loop/agent/start.ts'
 import { supervisorEntry } from '../../src/main/supervisor-entry.ts'
 import type { AgentPorts } from '../../src/ports/agent.ts'
+import { emptyIngredients, memoryBuildLogs } from '../../src/simulate/build-kit.ts'
 import { testRelease } from '../doubles/fake-host.ts'
 import { recordingLog } from '../doubles/recording-log.ts'
 import { settingsFor } from './engine-lab.ts'
@@ -66,6 +67,8 @@ export class MacAgent {
       probe: hostProbes.linux(this.#folder),
       mirrors: gitMirrors({ folder: join(this.#folder, 'mirrors'), processes }),
       releases: testRelease,
+      ingredients: emptyIngredients(),
+      buildLogs: memoryBuildLogs(),
       log: this.log,
     }
     const names = { hostname: this.#name, os: 'macos' as const, arch: 'arm64' as const }

@@ -1,6 +1,7 @@
 import { withDeadline } from '../../act/agent/deadline.ts'
 import { messageOf } from '../../act/agent/outcome.ts'
 import type { EngineFacts, HostFacts } from '../../model/host.ts'
+import type { StoredImage } from '../../model/image/stored.ts'
 import { minute, second, type Instant, type Milliseconds } from '../../model/instant.ts'
 import type { Readiness } from '../../model/readiness.ts'
 import { observeFacts } from '../../observe/agent/facts.ts'
@@ -21,6 +22,8 @@ export interface FactsBoardOptions {
   readonly mayReboot: boolean
   readonly readiness: () => readonly Readiness[]
   readonly images: () => readonly string[]
+  /** Builds that are whole on this host. */
+  readonly storedImages: () => Promise<readonly StoredImage[] | null>
   /** Engines that must not be used, and why. */
   readonly residue: () => ReadonlyMap<string, readonly string[]>
   readonly clockSkewMs: () => number | null
@@ -89,6 +92,7 @@ export function factsBoard(options: FactsBoardOptions): FactsBoard {
         mayReboot: options.mayReboot,
         readiness: options.readiness(),
         images: options.images(),
+        storedImages: await options.storedImages(),
         residue: options.residue(),
         clockSkewMs: options.clockSkewMs(),
         before: latest,

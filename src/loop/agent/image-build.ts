@@ -1,8 +1,8 @@
 import { z } from 'zod'
+import { downloadBlob } from '../../act/agent/download.ts'
 import { prepareBase } from '../../act/agent/images/base.ts'
 import { buildImage, type Build, type BuildLog, type Built } from '../../act/agent/images/build.ts'
 import { buildProgress } from '../../act/agent/images/progress.ts'
-import { downloadBlob } from '../../act/agent/download.ts'
 import { messageOf } from '../../act/agent/outcome.ts'
 import { CideryError } from '../../model/errors.ts'
 import { BuildReport, type DesiredBuild } from '../../model/image/build.ts'
@@ -88,7 +88,11 @@ export async function runBuild(options: OneBuildOptions, desired: DesiredBuild, 
   } catch (error) {
     log.log.line(messageOf(error))
     await log.written().catch(() => undefined)
-    say({ state: 'failed', reason: `VM build failed: ${messageOf(signal.aborted ? signal.reason : error)}`.slice(0, 2000), phases: [...progress.phases()] })
+    say({
+      state: 'failed',
+      reason: `VM build failed: ${messageOf(signal.aborted ? signal.reason : error)}`.slice(0, 2000),
+      phases: [...progress.phases()],
+    })
   }
 }
 
@@ -150,7 +154,11 @@ async function push({ engine, desired, progress, log, signal }: Work, image: Sto
 }
 
 /** Writes what a build says in the order in which it was said, without making the build wait. */
-function buildLog(ports: Pick<AgentPorts, 'buildLogs' | 'clock' | 'log'>, id: string, onLength: (bytes: number) => void): { log: BuildLog; written(): Promise<void> } {
+function buildLog(
+  ports: Pick<AgentPorts, 'buildLogs' | 'clock' | 'log'>,
+  id: string,
+  onLength: (bytes: number) => void,
+): { log: BuildLog; written(): Promise<void> } {
   let writing = Promise.resolve()
   let waiting: Uint8Array[] = []
   let waitingBytes = 0
@@ -176,7 +184,9 @@ function buildLog(ports: Pick<AgentPorts, 'buildLogs' | 'clock' | 'log'>, id: st
     }
     waiting.push(bytes)
     waitingBytes += bytes.length
-    writing = writing.then(flush).catch((error: unknown) => ports.log.error('the log of a build could not be written', { build: id, error: messageOf(error) }))
+    writing = writing
+      .then(flush)
+      .catch((error: unknown) => ports.log.error('the log of a build could not be written', { build: id, error: messageOf(error) }))
   }
 
   return {

@@ -72,16 +72,20 @@ export function imageHolds(options: HoldsOptions): Holds {
     const wanted = new AbortController()
     const signal = AbortSignal.any([stopping, wanted.signal])
     const pull = (): Promise<unknown> =>
-      engine.images.pull(hold.build, { ...reference, digest }, {
-        signal,
-        ...(hold.bandwidth === null ? {} : { bandwidth: hold.bandwidth }),
-        onProgress(transferred) {
-          const known = transfers.get(hold.build)
-          if (known !== undefined) transfers.set(hold.build, { ...known, ...transferred })
-          if (!isWanted(hold.build)) wanted.abort(new CideryError('UNAVAILABLE', 'the build is no longer wanted here'))
-          options.onTransfer()
+      engine.images.pull(
+        hold.build,
+        { ...reference, digest },
+        {
+          signal,
+          ...(hold.bandwidth === null ? {} : { bandwidth: hold.bandwidth }),
+          onProgress(transferred) {
+            const known = transfers.get(hold.build)
+            if (known !== undefined) transfers.set(hold.build, { ...known, ...transferred })
+            if (!isWanted(hold.build)) wanted.abort(new CideryError('UNAVAILABLE', 'the build is no longer wanted here'))
+            options.onTransfer()
+          },
         },
-      })
+      )
     try {
       await pull()
     } catch (error) {
@@ -112,7 +116,8 @@ export function imageHolds(options: HoldsOptions): Holds {
       const pause = Math.min(longestRetry, firstRetry * 2 ** count) * (0.5 + ports.random.fraction() / 2)
       failures.set(hold.build, { count: count + 1, retryAt: clock.steady() + pause })
       const known = transfers.get(hold.build)
-      if (known !== undefined) transfers.set(hold.build, { ...known, problem: messageOf(error).slice(0, 500), retryAt: clock.now() + pause })
+      if (known !== undefined)
+        transfers.set(hold.build, { ...known, problem: messageOf(error).slice(0, 500), retryAt: clock.now() + pause })
       log.warn('a build could not be brought to this host', { build: hold.build, image: hold.image, error: messageOf(error) })
       options.onTransfer()
     }

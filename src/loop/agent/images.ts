@@ -35,7 +35,8 @@ export interface ImageBoard {
   hasNews(): boolean
   /** Sandboxes of builds. */
   owners(): readonly string[]
-  stored(): Promise<readonly StoredImage[]>
+  /** Builds that are whole here; null where no engine keeps any. */
+  stored(): Promise<readonly StoredImage[] | null>
   transfers(): readonly Transfer[]
   run(): Promise<void>
   settled(): Promise<void>
@@ -50,6 +51,11 @@ interface Held {
   running: Promise<void> | null
   /** What was written last; it never rejects. */
   writing: Promise<void>
+}
+
+interface Waiting {
+  readonly waiting: (reason: string) => void
+  readonly signal: AbortSignal
 }
 
 const repeatAfter = 30 * second
@@ -89,12 +95,20 @@ export function imageBoard(options: ImageBoardOptions): ImageBoard {
   }
 
   function hold(report: BuildReport): Held {
-    const entry: Held = { report, sent: -1, sentAt: 0, acknowledged: -1, cancel: new AbortController(), running: null, writing: Promise.resolve() }
+    const entry: Held = {
+      report,
+      sent: -1,
+      sentAt: 0,
+      acknowledged: -1,
+      cancel: new AbortController(),
+      running: null,
+      writing: Promise.resolve(),
+    }
     held.set(report.id, entry)
     return entry
   }
 
-  async function slot(engine: ImageEngine, id: string, waiting: (reason: string) => void, signal: AbortSignal): Promise<void> {
+  async function slot(engine: ImageEngine, id: string, { waiting, signal }: Waiting): Promise<void> {
     let said = ''
     for (;;) {
       const used = (await engine.list()).length + [...reserved.values()].filter((name) => name === engine.name).length
@@ -122,7 +136,12 @@ export function imageBoard(options: ImageBoardOptions): ImageBoard {
       if (isNew) entry.writing = entry.writing.then(() => write(report)).catch(unwritten)
     }
     if (engine === undefined) {
-      onReport({ ...entry.report, revision: 1, state: 'failed', reason: `this host has no engine ${wanted.recipe.engine} that builds images` })
+      onReport({
+        ...entry.report,
+        revision: 1,
+        state: 'failed',
+        reason: `this host has no engine ${wanted.recipe.engine} that builds images`,
+      })
       return
     }
     const signal = AbortSignal.any([stopping, entry.cancel.signal])
@@ -132,7 +151,7 @@ export function imageBoard(options: ImageBoardOptions): ImageBoard {
         engine,
         hostName: options.hostName,
         blockedAddresses: options.blockedAddresses,
-        slot: (waiting, until) => slot(engine, wanted.id, waiting, until),
+        slot: (waiting, until) => slot(engine, wanted.id, { waiting, signal: until }),
         owned(sandboxId, isOwned) {
           if (isOwned) owned.add(sandboxId)
           else owned.delete(sandboxId)
@@ -161,6 +180,17 @@ export function imageBoard(options: ImageBoardOptions): ImageBoard {
   async function forget(entry: Held): Promise<void> {
     held.delete(entry.report.id)
     await journal.remove('build', entry.report.id)
+  }
+
+  function cancelUnwanted({ cancel }: Held, wanted: DesiredBuild | undefined): void {
+    if (wanted?.want === 'build') return
+    cancel.abort(new CideryError('UNAVAILABLE', `cancelled by ${wanted?.cancelBy ?? 'the controller, which no longer lists it'}`))
+  }
+
+  /** What no controller asks about any more was taken in by another one. */
+  async function forgetUnasked(entry: Held, wants: ReadonlyMap<string, DesiredBuild>): Promise<void> {
+    const { report, sent, running } = entry
+    if (!wants.has(report.id) && running === null && sent >= report.revision) await forget(entry)
   }
 
   function isDirty({ report, sent }: Held): boolean {
@@ -196,13 +226,9 @@ export function imageBoard(options: ImageBoardOptions): ImageBoard {
       const wants = new Map((wanted?.builds ?? []).map((build) => [build.id as string, build]))
       for (const build of wants.values()) if (!held.has(build.id) && build.want === 'build') await start(build)
       for (const [id, entry] of held) {
-        const build = wants.get(id)
-        if (build?.want === 'build' || isOver(entry)) continue
-        const by = build?.cancelBy ?? 'the controller, which no longer lists it'
-        entry.cancel.abort(new CideryError('UNAVAILABLE', `cancelled by ${by}`))
+        if (isOver(entry)) await forgetUnasked(entry, wants)
+        else cancelUnwanted(entry, wants.get(id))
       }
-      // What no controller asks about any more was taken in by another one.
-      for (const [id, entry] of held) if (!wants.has(id) && isOver(entry) && entry.running === null && entry.sent >= entry.report.revision) await forget(entry)
       wakeUp.wake()
     },
 
@@ -228,7 +254,7 @@ export function imageBoard(options: ImageBoardOptions): ImageBoard {
 
     hasNews: () => [...held.values()].some(isDirty),
     owners: () => [...owned],
-    stored: async () => (await Promise.all(engines().map((engine) => engine.images.list()))).flat(),
+    stored: async () => (engines().length === 0 ? null : (await Promise.all(engines().map((engine) => engine.images.list()))).flat()),
     transfers: () => holds.transfers(),
 
     async run() {
@@ -248,7 +274,7 @@ export function imageBoard(options: ImageBoardOptions): ImageBoard {
     },
 
     async settled() {
-      await Promise.all([...held.values()].map(({ running }) => running))
+      await Promise.all([...held.values()].flatMap(({ running }) => running ?? []))
     },
   }
 }

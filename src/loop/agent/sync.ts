@@ -7,7 +7,7 @@ import type { AgentPorts } from '../../ports/agent.ts'
 import { createWakeUp } from '../wake-up.ts'
 import { backoff, failureKind, type FailureKind } from './backoff.ts'
 
-export type Reports = Pick<SyncRequest, 'facts' | 'attempts' | 'operations' | 'sandboxes'>
+export type Reports = Pick<SyncRequest, 'facts' | 'attempts' | 'operations' | 'sandboxes' | 'builds'>
 
 export interface SyncOptions {
   readonly ports: AgentPorts
@@ -121,7 +121,7 @@ export function syncLoop(options: SyncOptions): SyncLoop {
     const leftToReporter = wasOnline && options.hasNews()
     await exchange(
       wasOnline ? options.pollMs() : 0,
-      leftToReporter ? { ...reports, facts: null, attempts: [], operations: [] } : reports,
+      leftToReporter ? { ...reports, facts: null, attempts: [], operations: [], builds: [] } : reports,
       parked.signal,
     )
     succeeded()

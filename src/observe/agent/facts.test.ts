@@ -10,7 +10,15 @@ it('does not take an engine for cured that cannot look whether it is', async () 
   let look: () => Promise<string | null> = () => Promise.resolve('it is stuck')
   const engine = { ...fakeEngine(time), needsReboot: () => look() }
   const ports = { probe: fakeHost().probe, engines: new Map([['user' as const, engine]]), clock: time.clock, releases: testRelease }
-  const known = { agentVersion: '1', mayReboot: false, readiness: [], images: [], residue: new Map(), clockSkewMs: null }
+  const known = {
+    agentVersion: '1',
+    mayReboot: false,
+    readiness: [],
+    images: [],
+    storedImages: null,
+    residue: new Map(),
+    clockSkewMs: null,
+  }
   const see = (before: HostFacts | null): Promise<HostFacts> => observeFacts(ports, { ...known, before })
 
   const ill = await see(null)

@@ -1,4 +1,6 @@
 import type { EngineFacts, HostFacts } from '../../model/host.ts'
+import type { StoredImage } from '../../model/image/stored.ts'
+import { hour } from '../../model/instant.ts'
 import type { EngineName } from '../../model/job.ts'
 import type { Readiness } from '../../model/readiness.ts'
 import type { AgentPorts } from '../../ports/agent.ts'
@@ -11,6 +13,8 @@ export interface KnownToAgent {
   readonly mayReboot: boolean
   readonly readiness: readonly Readiness[]
   readonly images: readonly string[]
+  /** Null where no engine keeps builds. */
+  readonly storedImages: readonly StoredImage[] | null
   /** What sandboxes left behind, by engine: it is not to be used until that is gone. */
   readonly residue: ReadonlyMap<string, readonly string[]>
   readonly clockSkewMs: number | null
@@ -32,12 +36,18 @@ export async function observeFacts(
     agentRelease: ports.releases.describe(),
     engines: engines.map(({ facts }) => facts),
     images: [...known.images],
+    ...(known.storedImages === null ? {} : { storedImages: known.storedImages.map(withCoarseUse) }),
     readiness: [...known.readiness],
     sandboxes: engines.flatMap(({ sandboxes }) => sandboxes),
     clockSkewMs: known.clockSkewMs,
     needsReboot: engines.flatMap(({ ills }) => ills),
     mayReboot: known.mayReboot,
   }
+}
+
+/** Every job uses an image, and none of them is worth a message: to the hour is enough for whoever looks. */
+function withCoarseUse(image: StoredImage): StoredImage {
+  return { ...image, lastUsedAt: Math.floor(image.lastUsedAt / hour) * hour }
 }
 
 interface EngineSight {

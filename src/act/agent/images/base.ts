@@ -1,6 +1,6 @@
 import { CideryError } from '../../../model/errors.ts'
-import type { DesiredBuild } from '../../../model/image/build.ts'
 import type { Base } from '../../../model/image/base.ts'
+import type { DesiredBuild } from '../../../model/image/build.ts'
 import { formatImageReference, parseImageReference } from '../../../model/image/reference.ts'
 import type { ImageEngine } from '../../../ports/images.ts'
 import type { BuildRequest } from './build.ts'
@@ -18,7 +18,10 @@ export interface BaseWork {
  * Brings what a recipe starts from to this host: only what is not there. An image of a registry is brought by the digest that the lock has, so that the same recipe gives
  * the same image on every host. INVALID_INPUT without a digest; NOT_FOUND when another image of the fleet is not on this host.
  */
-export async function prepareBase(desired: Pick<DesiredBuild, 'recipe' | 'lock' | 'baseBuild'>, work: BaseWork): Promise<BuildRequest['base']> {
+export async function prepareBase(
+  desired: Pick<DesiredBuild, 'recipe' | 'lock' | 'baseBuild'>,
+  work: BaseWork,
+): Promise<BuildRequest['base']> {
   const { base, machine } = desired.recipe
   work.progress.begin('pull', { unit: 'bytes' })
   switch (base.kind) {
@@ -31,18 +34,30 @@ export async function prepareBase(desired: Pick<DesiredBuild, 'recipe' | 'lock' 
       throw new CideryError('NOT_FOUND', `the build ${image ?? 'of it'} that this image starts from, ${base.image}, is not on this host`)
     }
     case 'debian':
-      return madeBase(`debian:${base.suite}`, { kind: 'debian', suite: base.suite, packages: [], diskMiB: Math.round(machine.disk / 1024 ** 2) }, work)
+      return madeBase(
+        `debian:${base.suite}`,
+        { kind: 'debian', suite: base.suite, packages: [], diskMiB: Math.round(machine.disk / 1024 ** 2) },
+        work,
+      )
     case 'ipsw':
       return madeBase(base.source, { kind: 'ipsw', file: base.source, diskMiB: Math.round(machine.disk / 1024 ** 2) }, work)
   }
 }
 
-async function madeBase(reference: string, source: Parameters<ImageEngine['builder']['prepareBase']>[0], work: BaseWork): Promise<BuildRequest['base']> {
+async function madeBase(
+  reference: string,
+  source: Parameters<ImageEngine['builder']['prepareBase']>[0],
+  work: BaseWork,
+): Promise<BuildRequest['base']> {
   const image = await work.engine.builder.prepareBase(source, { signal: work.signal, onLine: (line) => work.log.line(line) })
   return { image: image.id, reference, digest: null }
 }
 
-async function pulledBase({ reference: text }: Extract<Base, { kind: 'oci' }>, locked: string | null, work: BaseWork): Promise<BuildRequest['base']> {
+async function pulledBase(
+  { reference: text }: Extract<Base, { kind: 'oci' }>,
+  locked: string | null,
+  work: BaseWork,
+): Promise<BuildRequest['base']> {
   const reference = parseImageReference(text)
   const digest = reference.digest ?? locked
   if (digest === null) throw new CideryError('INVALID_INPUT', `the lock has no digest of the base ${text}`, { hint: 'cidery image lock' })
