@@ -100,7 +100,7 @@ describe('machines of the qemu engine whose disks become images', () => {
     await expect(engine.builder.shutDown(id, 10_000)).rejects.toMatchObject({ code: 'ENGINE_FAILED' })
     await expect(engine.builder.seal(newId('sbx'), metadata('bld_two'))).rejects.toMatchObject({ code: 'NOT_FOUND' })
     expect(await engine.images.list()).toEqual([])
-    expect((await (makeQemuEngine({ stateDir: own.stateDir, slots: 4 }) as ImageEngine).images.sweep(new Set())).length).toBe(0)
+    expect((await makeQemuEngine({ stateDir: own.stateDir, slots: 4 }).images.sweep(new Set())).length).toBe(0)
     expect(existsSync(`${own.stateDir}/images/bld_two`)).toBe(false)
   })
 })

@@ -15,7 +15,9 @@ export interface Machines {
   readonly stateDir: string
   readonly disk: string
   /** Another engine on the same state, as after a restart of the agent. */
-  make(): ImageEngine
+  make(more?: Partial<QemuEngineSettings>): ImageEngine
+  /** What its engines are made with. */
+  readonly settings: QemuEngineSettings
   /** What of its machines is on this host. */
   left(): readonly string[]
   remove(): void
@@ -26,10 +28,12 @@ export async function machines(settings: Partial<QemuEngineSettings> = {}, folde
   const parent = mkdtempSync(join(tmpdir(), 'cidery-qemu-'))
   const stateDir = join(parent, folder)
   const images = { debian: dirname(disk) }
+  const own = { stateDir, slots: 4, images, prefix, firstUid: 580_000, netRange: '198.19.200.0/24', ...settings }
   return {
     stateDir,
     disk,
-    make: () => makeQemuEngine({ stateDir, slots: 4, images, prefix, firstUid: 580_000, netRange: '198.19.200.0/24', ...settings }),
+    settings: own,
+    make: (more) => makeQemuEngine({ ...own, ...more }),
     left: () => [
       ...processesWithText(`${stateDir}/`).map(({ pid, command }) => `process ${pid} ${command}`),
       ...['vms', 'records'].flatMap((name) => (existsSync(`${stateDir}/${name}`) ? readdirSync(`${stateDir}/${name}`) : [])),
