@@ -19,15 +19,13 @@ export interface WrongPiece {
 export interface CheckOptions {
   readonly threads: ChunkThreads
   readonly signal: AbortSignal
-  /** Pieces that are looked at; all when it is left out. */
-  readonly only?: (piece: WrongPiece) => boolean
 }
 
 /** Reads files of an image and gives the pieces that do not hold what the index says. */
 export async function checkFiles(folder: string, index: DiskIndex, options: CheckOptions): Promise<readonly WrongPiece[]> {
   const wrong: WrongPiece[] = []
   for (const file of index.files) {
-    const batches = batchesOf(piecesOf(file, index).filter((piece) => options.only?.(piece) ?? true))
+    const batches = batchesOf(piecesOf(file, index))
     await Promise.all(
       batches.map(async (batch) => {
         if (options.signal.aborted) return

@@ -129,6 +129,14 @@ function unpacked(bytes: Uint8Array, { from, length, rawLength, digest }: Frame)
   }
 }
 
+/** Writes bytes and reads them back: what was proved in memory is then proved on the disk, without being hashed again. */
+function writeProved(file: number, bytes: Uint8Array, { path, at }: Place): void {
+  writeFull(file, bytes, at)
+  const back = Buffer.allocUnsafe(bytes.length)
+  if (readFull(file, back, at) === bytes.length && back.equals(bytes)) return
+  throw Object.assign(new Error(`${path} does not give back what was written to it, at byte ${at}`), { code: 'EIO' })
+}
+
 /** Unpacks frames into their places; gives the numbers of those that are not what their digest says, which are not written. */
 export function place(input: { readonly bytes: Uint8Array; readonly frames: readonly Frame[] }): { readonly wrong: readonly number[] } {
   const wrong: number[] = []
@@ -136,32 +144,24 @@ export function place(input: { readonly bytes: Uint8Array; readonly frames: read
     input.frames.forEach((frame, number) => {
       const raw = unpacked(input.bytes, frame)
       if (raw === null) wrong.push(number)
-      else for (const { path, at } of frame.to) writeFull(open(path, 'r+'), raw, at)
+      else for (const to of frame.to) writeProved(open(to.path, 'r+'), raw, to)
     })
     return { wrong }
   })
 }
 
-/** Copies pieces of other images into their places, and reads them back from there; gives the numbers of those that are not what was expected. */
+/** Copies pieces of other images into their places; gives the numbers of those that are not what their digest says, which are not written. */
 export function copy(input: { readonly pieces: readonly LocalPiece[] }): { readonly wrong: readonly number[] } {
   const wrong: number[] = []
-  const longest = Math.max(0, ...input.pieces.map(({ length }) => length))
-  const block = Buffer.allocUnsafe(longest)
+  const block = Buffer.allocUnsafe(Math.max(0, ...input.pieces.map(({ length }) => length)))
   return withFiles((open) => {
-    input.pieces.forEach(({ from, length, digest, to }, number) => {
+    input.pieces.forEach(({ from, length, digest, to: places }, number) => {
       const piece = block.subarray(0, length)
-      const file = open(from.path, 'r')
-      const written =
-        readFull(file, piece, from.at) === length && to.every(({ path, at }) => isWritten(open(path, 'r+'), { piece, at, digest }))
-      if (!written) wrong.push(number)
+      if (readFull(open(from.path, 'r'), piece, from.at) < length || hash('sha256', piece, 'hex') !== digest) wrong.push(number)
+      else for (const to of places) writeProved(open(to.path, 'r+'), piece, to)
     })
     return { wrong }
   })
-}
-
-function isWritten(file: number, { piece, at, digest }: { piece: Buffer; at: number; digest: string }): boolean {
-  writeFull(file, piece, at)
-  return readFull(file, piece, at) === piece.length && hash('sha256', piece, 'hex') === digest
 }
 
 /** Gives the numbers of the pieces that do not hold what they must. The pieces are in the order of the file. */

@@ -1,25 +1,17 @@
 import { CideryError } from '../../../../model/errors.ts'
 import type { Pace } from './bandwidth.ts'
-import type { Frame, Place } from './chunk-work.ts'
+import type { Frame } from './chunk-work.ts'
 import type { DiskIndex } from './disk-index.ts'
 import { mostTries, type RemoteImage } from './load-image.ts'
-import type { ChunkThreads } from './scan-folder.ts'
+import type { Copying } from './local-chunks.ts'
 import { spansOf, type Batch, type Span } from './spans.ts'
 
 /** Requests at once: more only wait for each other. */
 const atOnce = 4
 
-export interface Fetching {
+export interface Fetching extends Copying {
   readonly source: RemoteImage
-  readonly index: DiskIndex
-  readonly rawLengths: readonly number[]
-  /** Where each chunk belongs, by its number. */
-  readonly places: readonly (readonly Place[])[]
-  readonly threads: ChunkThreads
   readonly pace: Pace
-  readonly signal: AbortSignal
-  /** A chunk is proved and written. */
-  readonly done: (chunk: number) => void
   readonly received: (bytes: number) => void
 }
 

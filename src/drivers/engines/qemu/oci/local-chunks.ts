@@ -14,13 +14,12 @@ export interface Copying {
   readonly rawLengths: readonly number[]
   readonly threads: ChunkThreads
   readonly signal: AbortSignal
-  /** A chunk is written, and was read back from its places. */
+  /** A chunk is proved, written and read back. */
   readonly done: (chunk: number) => void
 }
 
 /**
- * Takes chunks from other images of this host. Where they should be is what the indexes beside those say; what they are is what their bytes say when they are
- * read back from the new image. Folders without an index, or with a broken one, give nothing.
+ * Takes chunks from other images of this host. Where they should be is what the indexes beside those say; what they are is what their bytes say. Folders without an index, or with a broken one, give nothing.
  */
 export async function copyLocalChunks(copying: Copying, missing: readonly number[], folders: readonly string[]): Promise<void> {
   let left = missing

@@ -2,11 +2,12 @@ import { existsSync } from 'node:fs'
 import { CideryError } from '../../../../model/errors.ts'
 import { paced } from './bandwidth.ts'
 import { checkFiles } from './check-files.ts'
+import type { Place } from './chunk-work.ts'
 import { placesOf, rawLengths, type DiskIndex } from './disk-index.ts'
 import { fetchChunks } from './fetch-chunks.ts'
 import { readProof } from './image-folder.ts'
-import { loadImage, mostTries, type LoadedImage, type RemoteImage } from './load-image.ts'
-import { copyLocalChunks } from './local-chunks.ts'
+import { loadImage, type LoadedImage, type RemoteImage } from './load-image.ts'
+import { copyLocalChunks, type Copying } from './local-chunks.ts'
 import { freeBytes, mustFit, noRoom, PartFolder } from './part-folder.ts'
 import { chunkThreads } from './push.ts'
 import type { ChunkThreads } from './scan-folder.ts'
@@ -55,11 +56,20 @@ export async function pullImage(source: RemoteImage, folder: string, options: Pu
   try {
     return await new Pull({ source, image, folder, options, threads }).run(part)
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error
-    throw noRoom(folder, { neededBytes: 1, freeBytes: freeBytes(folder) }, error)
+    throw asFault(error, folder)
   } finally {
     await threads.close()
   }
+}
+
+function asFault(error: unknown, folder: string): unknown {
+  const { code, message } = error as NodeJS.ErrnoException
+  if (code === 'ENOSPC') return noRoom(folder, { neededBytes: 1, freeBytes: freeBytes(folder) }, error)
+  if (code !== 'EIO') return error
+  return new CideryError('ENGINE_FAILED', `the image cannot be written: ${message}`, {
+    hint: 'look at the disk of this host',
+    cause: error,
+  })
 }
 
 function alreadyThere(folder: string, digest: string): PulledImage {
@@ -73,6 +83,9 @@ function dataBytesOf(index: DiskIndex): number {
   for (const { length } of placesOf(index)) bytes += length
   return bytes
 }
+
+/** Where each chunk belongs, by its number. */
+type Places = readonly (readonly Place[])[]
 
 interface PullWork {
   readonly source: RemoteImage
@@ -90,8 +103,6 @@ class Pull {
   readonly #placedBytes: readonly number[]
   readonly #totalBytes: number
   readonly #there = new Set<number>()
-  /** Chunks that were read back from their places by this pull. */
-  readonly #readBack = new Set<number>()
   #doneBytes = 0
   #networkBytes = 0
 
@@ -113,13 +124,9 @@ class Pull {
     mustFit(folder, this.#totalBytes - resumedBytes, (options.freeBytes ?? freeBytes)(folder))
     part.makeFiles(this.#index)
     const places = this.#placesIn(part)
-    await copyLocalChunks(
-      { ...this.#shared(places), done: (chunk) => this.#isThere(chunk, this.#readBack) },
-      this.#missing(),
-      options.localSources ?? [],
-    )
+    await copyLocalChunks(this.#shared(places), this.#missing(), options.localSources ?? [])
     const localBytes = this.#doneBytes - resumedBytes
-    await this.#fetchAndReadBack(part, places)
+    await this.#fetch(places)
     await part.finish(this.#index)
     return { digest: source.digest, dataBytes: this.#totalBytes, localBytes, resumedBytes, networkBytes: this.#networkBytes }
   }
@@ -132,48 +139,33 @@ class Pull {
     const wrong = await checkFiles(part.path, this.#index, { threads, signal: options.signal })
     if (wrong.some(({ chunk }) => chunk === null)) return PartFolder.begin(this.#work.folder, this.#work.image)
     const missing = new Set(wrong.map(({ chunk }) => chunk))
-    for (const chunk of this.#index.chunks.keys()) if (!missing.has(chunk)) this.#isThere(chunk, this.#readBack)
+    for (const chunk of this.#index.chunks.keys()) if (!missing.has(chunk)) this.#isThere(chunk)
     return part
   }
 
-  async #fetchAndReadBack(part: PartFolder, places: readonly (readonly { path: string; at: number }[])[]): Promise<void> {
-    const { source, options, threads } = this.#work
-    const pace = paced(options.bytesPerSecond ?? null)
+  async #fetch(places: Places): Promise<void> {
+    const { source, options } = this.#work
     const received = (bytes: number): void => {
       this.#networkBytes += bytes
       this.#tell()
     }
-    for (let tries = 1; ; tries += 1) {
-      const fetching = { ...this.#shared(places), source, pace, received, done: (chunk: number) => this.#isThere(chunk) }
-      await fetchChunks(fetching, this.#missing())
-      const wrong = await checkFiles(part.path, this.#index, {
-        threads,
-        signal: options.signal,
-        only: ({ chunk }) => chunk !== null && !this.#readBack.has(chunk),
-      })
-      if (wrong.length === 0) return
-      for (const { chunk } of wrong) this.#isNotThere(chunk)
-      const [first] = wrong
-      if (tries >= mostTries && first !== undefined) {
-        throw new CideryError('ENGINE_FAILED', `${part.file(first.file)} does not give back what was written to it, at byte ${first.at}`, {
-          hint: 'look at the disk of this host',
-        })
-      }
+    await fetchChunks({ ...this.#shared(places), source, pace: paced(options.bytesPerSecond ?? null), received }, this.#missing())
+  }
+
+  #shared(places: Places): Copying {
+    const { threads, options } = this.#work
+    return {
+      index: this.#index,
+      rawLengths: this.#rawLengths,
+      places,
+      threads,
+      signal: options.signal,
+      done: (chunk) => this.#isThere(chunk),
     }
   }
 
-  #shared(places: readonly (readonly { path: string; at: number }[])[]): {
-    index: DiskIndex
-    rawLengths: readonly number[]
-    places: typeof places
-    threads: ChunkThreads
-    signal: AbortSignal
-  } {
-    return { index: this.#index, rawLengths: this.#rawLengths, places, threads: this.#work.threads, signal: this.#work.options.signal }
-  }
-
-  #placesIn(part: PartFolder): readonly (readonly { path: string; at: number }[])[] {
-    const places: { path: string; at: number }[][] = this.#index.chunks.map(() => [])
+  #placesIn(part: PartFolder): Places {
+    const places: Place[][] = this.#index.chunks.map(() => [])
     for (const { file, at, chunk } of placesOf(this.#index)) places[chunk]?.push({ path: part.file(file), at })
     return places
   }
@@ -182,16 +174,10 @@ class Pull {
     return [...this.#index.chunks.keys()].filter((chunk) => !this.#there.has(chunk))
   }
 
-  #isThere(chunk: number, alsoIn?: Set<number>): void {
+  #isThere(chunk: number): void {
     this.#there.add(chunk)
-    alsoIn?.add(chunk)
     this.#doneBytes += this.#placedBytes[chunk] ?? 0
     this.#tell()
-  }
-
-  #isNotThere(chunk: number | null): void {
-    if (chunk === null || !this.#there.delete(chunk)) return
-    this.#doneBytes -= this.#placedBytes[chunk] ?? 0
   }
 
   #tell(): void {
