@@ -1,9 +1,10 @@
 import { lstatSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { CideryError } from '../../../../model/errors.ts'
+import { digestOf } from '../../oci-blobs.ts'
 import { decodeIndex, type DiskIndex } from './disk-index.ts'
 import { isFileName, metadataFile, proofFiles } from './format.ts'
-import { digestOf, mustName, readDiskManifest, type DiskManifest } from './manifest.ts'
+import { mustName, readDiskManifest, type DiskManifest } from './manifest.ts'
 
 export interface ImageFile {
   readonly name: string

@@ -1,7 +1,8 @@
 import { CideryError } from '../../../../model/errors.ts'
 import type { Registry, Repository } from '../../../../ports/registry.ts'
+import { digestOf } from '../../oci-blobs.ts'
 import { decodeIndex, type DiskIndex } from './disk-index.ts'
-import { digestOf, mustName, readDiskManifest, type DiskManifest } from './manifest.ts'
+import { mustName, readDiskManifest, type DiskManifest } from './manifest.ts'
 
 /** How often bytes are asked for again that are not what their digest says. */
 export const mostTries = 3

@@ -1,6 +1,6 @@
 import { CideryError } from '../../../../model/errors.ts'
+import { digestOf } from '../../oci-blobs.ts'
 import type { Packing } from './format.ts'
-import { digestOf } from './manifest.ts'
 import type { ChunkThreads, ScannedChunk } from './scan-folder.ts'
 
 /** Raw bytes that one thread packs at a time. */

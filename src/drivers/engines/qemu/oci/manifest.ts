@@ -1,6 +1,6 @@
-import { hash } from 'node:crypto'
 import { z } from 'zod'
 import { CideryError } from '../../../../model/errors.ts'
+import { digestOf } from '../../oci-blobs.ts'
 import type { DiskIndex, Pack } from './disk-index.ts'
 import { annotations, mediaTypes } from './format.ts'
 
@@ -19,10 +19,6 @@ export interface DiskManifest {
   readonly index: Pack
   readonly packs: readonly Pack[]
   readonly annotations: Readonly<Record<string, string>>
-}
-
-export function digestOf(bytes: Uint8Array | string): string {
-  return `sha256:${hash('sha256', bytes, 'hex')}`
 }
 
 interface Made {

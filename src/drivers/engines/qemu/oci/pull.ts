@@ -127,6 +127,7 @@ class Pull {
     await copyLocalChunks(this.#shared(places), this.#missing(), options.localSources ?? [])
     const localBytes = this.#doneBytes - resumedBytes
     await this.#fetch(places)
+    options.signal.throwIfAborted()
     await part.finish(this.#index)
     return { digest: source.digest, dataBytes: this.#totalBytes, localBytes, resumedBytes, networkBytes: this.#networkBytes }
   }

@@ -1,16 +1,16 @@
 import { extname } from 'node:path'
 import { CideryError } from '../../../../model/errors.ts'
 import type { Registry, Repository } from '../../../../ports/registry.ts'
+import { bringBlob, digestOf, memoryBlob, sendTogether, writeTags, type Destination, type FailedTags } from '../../oci-blobs.ts'
 import { Threads } from '../../threads.ts'
-import { encodeIndex, type DiskIndex } from './disk-index.ts'
+import { encodeIndex, type DiskIndex, type Pack } from './disk-index.ts'
 import { annotations, mediaTypes, packing as standardPacking, type Packing } from './format.ts'
 import { readMetadata } from './image-folder.ts'
 import { loadImage } from './load-image.ts'
 import { makePacks } from './make-packs.ts'
-import { digestOf, makeManifest } from './manifest.ts'
+import { makeManifest } from './manifest.ts'
 import { reusable, type KnownFrame } from './reuse.ts'
 import { scanFolder, type ChunkThreads, type ScannedFolder } from './scan-folder.ts'
-import { memoryBlob, sendTogether } from './send.ts'
 
 /** An image that is in a registry already. */
 export interface BaseImage {
@@ -34,8 +34,7 @@ export interface PushedImage {
   readonly sentBytes: number
   /** Packed bytes that were not sent, because the registry had them. */
   readonly reusedBytes: number
-  /** Tags behind the first that could not be written, with the reason. */
-  readonly failedTags: readonly { readonly tag: string; readonly reason: string }[]
+  readonly failedTags: FailedTags
   /** Digests of bases that could not be used, with the reason. */
   readonly leftOut: readonly { readonly digest: string; readonly reason: string }[]
 }
@@ -68,8 +67,7 @@ export async function pushImage(
 }
 
 class Push {
-  readonly #registry: Registry
-  readonly #where: Repository
+  readonly #to: Destination
   readonly #options: PushOptions
   readonly #threads: ChunkThreads
   readonly #packing: Packing
@@ -77,8 +75,7 @@ class Push {
   #reusedBytes = 0
 
   constructor(to: { readonly registry: Registry; readonly where: Repository }, options: PushOptions, threads: ChunkThreads) {
-    this.#registry = to.registry
-    this.#where = to.where
+    this.#to = { ...to, signal: options.signal }
     this.#options = options
     this.#threads = threads
     this.#packing = { ...standardPacking, ...options.packing }
@@ -101,7 +98,7 @@ class Push {
     const leftOut: { digest: string; reason: string }[] = []
     for (const { where, digest } of this.#options.bases ?? []) {
       try {
-        const { index } = await loadImage({ registry: this.#registry, where, digest }, this.#options.signal)
+        const { index } = await loadImage({ registry: this.#to.registry, where, digest }, this.#to.signal)
         if (index.chunkBytes === this.#packing.chunkBytes) bases.push({ where, index })
         else leftOut.push({ digest, reason: `its chunks have ${index.chunkBytes} bytes` })
       } catch (error) {
@@ -135,33 +132,23 @@ class Push {
       const packs = new Map([...known.values()].map(({ pack }) => [pack.digest, pack]))
       const unsure = [...packs.values()].filter(({ digest }) => !there.has(digest))
       if (unsure.length === 0) return known
-      await sendTogether(unsure, async ({ digest, sizeBytes }) => {
-        const base = bases.find(({ index }) => index.packs.some((pack) => pack.digest === digest))
-        const has = base !== undefined && (await this.#bring(base.where, digest, sizeBytes))
-        ;(has ? there : gone).add(digest)
+      await sendTogether(unsure, async (pack) => {
+        const base = bases.find(({ index }) => index.packs.some(({ digest }) => pack.digest === digest))
+        const has = base !== undefined && (await this.#bring(base.where, pack))
+        ;(has ? there : gone).add(pack.digest)
       })
     }
   }
 
-  async #bring(from: Repository, digest: string, sizeBytes: number): Promise<boolean> {
-    const { signal } = this.#options
-    if (await this.#registry.hasBlob(this.#where, digest, signal)) return true
-    if (from.registry === this.#where.registry && from.repository === this.#where.repository) return false
-    const registry = this.#registry
-    const read = (offset: number): AsyncIterable<Uint8Array> =>
-      registry.readBlob(from, digest, { range: { from: offset, to: sizeBytes }, signal })
-    const mount = from.registry === this.#where.registry ? { mountFrom: from.repository } : {}
-    try {
-      this.#sentBytes += await registry.writeBlob(this.#where, { digest, sizeBytes, read }, { ...mount, signal })
-      return true
-    } catch (error) {
-      if (error instanceof CideryError && ['NOT_FOUND', 'DIGEST_MISMATCH'].includes(error.code)) return false
-      throw error
-    }
+  async #bring(from: Repository, { digest, sizeBytes }: Pack): Promise<boolean> {
+    const sent = await bringBlob(this.#to, { digest, sizeBytes, from })
+    this.#sentBytes += sent ?? 0
+    return sent !== null
   }
 
   async #send(digest: string, bytes: Uint8Array): Promise<void> {
-    const sent = await this.#registry.writeBlob(this.#where, memoryBlob(digest, bytes), { signal: this.#options.signal })
+    const { registry, where, signal } = this.#to
+    const sent = await registry.writeBlob(where, memoryBlob(digest, bytes), { signal })
     this.#sentBytes += sent
     if (sent === 0) this.#reusedBytes += bytes.length
   }
@@ -176,7 +163,7 @@ class Push {
       index: { digest: digestOf(indexBytes), sizeBytes: indexBytes.length },
       packs: index.packs,
       annotations: {
-        [annotations.title]: this.#options.title ?? this.#where.repository.split('/').at(-1) ?? '',
+        [annotations.title]: this.#options.title ?? this.#to.where.repository.split('/').at(-1) ?? '',
         ...(typeof created === 'string' ? { [annotations.created]: created } : {}),
         [annotations.metadata]: metadata,
         [annotations.sizeBytes]: String(scanned.sizeBytes),
@@ -185,24 +172,8 @@ class Push {
     })
     await this.#send(digestOf(indexBytes), indexBytes)
     await this.#send(digestOf(made.config), made.config)
-    return this.#writeTags(made.bytes)
-  }
-
-  async #writeTags(bytes: Uint8Array): Promise<Pick<PushedImage, 'digest' | 'failedTags'>> {
-    const digest = digestOf(bytes)
-    const [first = digest, ...others] = this.#options.tags ?? []
-    const failedTags: { tag: string; reason: string }[] = []
-    const write = (name: string): Promise<unknown> =>
-      this.#registry.writeManifest(this.#where, { name, mediaType: mediaTypes.manifest, bytes }, this.#options.signal)
-    await write(first)
-    for (const tag of others) {
-      try {
-        await write(tag)
-      } catch (error) {
-        failedTags.push({ tag, reason: error instanceof Error ? error.message : String(error) })
-      }
-    }
-    return { digest, failedTags }
+    const manifest = { bytes: made.bytes, mediaType: mediaTypes.manifest }
+    return { digest: digestOf(made.bytes), failedTags: await writeTags(this.#to, manifest, this.#options.tags ?? []) }
   }
 }
 

@@ -14,8 +14,6 @@ export interface TartDiskLayer extends TartBlob {
   readonly rawBytes: number
   /** `sha256:…` of the piece when unpacked. */
   readonly rawDigest: string
-  /** As it stands in the manifest: who passes the layer on keeps all that is written about it. */
-  readonly annotations: Readonly<Record<string, string>>
 }
 
 export interface TartManifest {
@@ -59,7 +57,14 @@ export function readTartManifest(bytes: Uint8Array): TartManifest {
   const last = rest.at(-1)
   if (first === undefined || last === undefined) throw refused('it has no layers')
   const disk = diskLayers(rest.slice(0, -1))
-  return { ociConfig: blobOf(config), config: blobOf(first), disk, nvram: blobOf(last), diskBytes: diskBytesOf(disk, annotations), annotations }
+  return {
+    ociConfig: blobOf(config),
+    config: blobOf(first),
+    disk,
+    nvram: blobOf(last),
+    diskBytes: diskBytesOf(disk, annotations),
+    annotations,
+  }
 }
 
 function jsonOf(bytes: Uint8Array): unknown {
@@ -80,28 +85,35 @@ function blobOf({ digest, size }: Layer): TartBlob {
   return { digest, sizeBytes: size }
 }
 
+const known = new Set<string>([tartTypes.config, tartTypes.disk, tartTypes.nvram])
+
 /** One configuration, at least one piece of a disk, one NVRAM: in this order and nothing else. */
 function inOrder(layers: readonly Layer[]): readonly Layer[] {
-  const known: readonly string[] = [tartTypes.config, tartTypes.disk, tartTypes.nvram]
-  for (const [number, { mediaType }] of layers.entries()) {
-    if (known.includes(mediaType)) continue
-    if (mediaType === tartTypes.oldDisk) throw refused(`layers.${number} is of the old type ${mediaType}, which Tart does not pull any more`)
-    if (mediaType !== tartTypes.overlay) throw refused(`layers.${number} is of the type ${mediaType}`)
-    throw new CideryError('UNSUPPORTED', 'the image is a stacked one (its disk lies over that of another image), which cidery cannot prove yet', {
-      hint: 'push the machine without --stacked',
-    })
-  }
-  for (const [type, what] of [
-    [tartTypes.config, 'configurations'],
-    [tartTypes.nvram, 'NVRAMs'],
-  ] as const) {
-    const count = layers.filter(({ mediaType }) => mediaType === type).length
-    if (count !== 1) throw refused(`it has ${count} ${what} (${type}), not one`)
-  }
+  for (const [number, { mediaType }] of layers.entries()) if (!known.has(mediaType)) throw stranger(number, mediaType)
+  mustBeOne(layers, tartTypes.config)
+  mustBeOne(layers, tartTypes.nvram)
   if (layers.length < 3) throw refused(`it has no disk (${tartTypes.disk})`)
-  if (layers[0]?.mediaType !== tartTypes.config) throw refused(`its first layer is of the type ${layers[0]?.mediaType ?? ''}, not ${tartTypes.config}`)
-  if (layers.at(-1)?.mediaType !== tartTypes.nvram) throw refused(`its last layer is of the type ${layers.at(-1)?.mediaType ?? ''}, not ${tartTypes.nvram}`)
+  const [first, last] = [layers[0]?.mediaType ?? '', layers.at(-1)?.mediaType ?? '']
+  if (first !== tartTypes.config) throw refused(`its first layer is of the type ${first}, not ${tartTypes.config}`)
+  if (last !== tartTypes.nvram) throw refused(`its last layer is of the type ${last}, not ${tartTypes.nvram}`)
   return layers
+}
+
+function stranger(number: number, mediaType: string): CideryError {
+  if (mediaType === tartTypes.oldDisk) return refused(`layers.${number} is of the old type ${mediaType}, which Tart does not pull any more`)
+  if (mediaType !== tartTypes.overlay) return refused(`layers.${number} is of the type ${mediaType}`)
+  return new CideryError(
+    'UNSUPPORTED',
+    'the image is a stacked one (its disk lies over that of another image), which cidery cannot prove',
+    {
+      hint: 'push the machine without --stacked',
+    },
+  )
+}
+
+function mustBeOne(layers: readonly Layer[], type: string): void {
+  const count = layers.filter(({ mediaType }) => mediaType === type).length
+  if (count !== 1) throw refused(`it has ${count} layers of the type ${type}, not one`)
 }
 
 function diskLayers(layers: readonly Layer[]): readonly TartDiskLayer[] {
@@ -112,9 +124,10 @@ function diskLayers(layers: readonly Layer[]): readonly TartDiskLayer[] {
     const rawBytes = wholeNumber(layer.annotations, names.uncompressedSize, `layers.${number}`)
     const rawDigest = layer.annotations?.[names.uncompressedDigest]
     if (rawDigest === undefined) throw refused(`layers.${number} has no annotation ${names.uncompressedDigest}`)
-    if (!/^sha256:[0-9a-f]{64}$/.test(rawDigest)) throw refused(`layers.${number}: ${names.uncompressedDigest} is ${JSON.stringify(rawDigest.slice(0, 100))}`)
+    if (!/^sha256:[0-9a-f]{64}$/.test(rawDigest))
+      throw refused(`layers.${number}: ${names.uncompressedDigest} is ${JSON.stringify(rawDigest.slice(0, 100))}`)
     if (rawBytes === 0) throw refused(`layers.${number}: ${names.uncompressedSize} is 0`)
-    const read = { ...blobOf(layer), from, rawBytes, rawDigest, annotations: layer.annotations ?? {} }
+    const read = { ...blobOf(layer), from, rawBytes, rawDigest }
     from += rawBytes
     return read
   })
@@ -124,7 +137,8 @@ function wholeNumber(annotations: Readonly<Record<string, string>> | undefined, 
   const text = annotations?.[name]
   if (text === undefined) throw refused(`${where} has no annotation ${name}`)
   const value = Number(text)
-  if (!/^\d{1,16}$/.test(text) || !Number.isSafeInteger(value)) throw refused(`${where}: ${name} is ${JSON.stringify(text.slice(0, 100))}, not a number of bytes`)
+  if (!/^\d{1,16}$/.test(text) || !Number.isSafeInteger(value))
+    throw refused(`${where}: ${name} is ${JSON.stringify(text.slice(0, 100))}, not a number of bytes`)
   return value
 }
 
