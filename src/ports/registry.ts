@@ -40,12 +40,12 @@ export interface Registry {
   readManifest(where: Repository, name: string, signal: AbortSignal): Promise<Manifest>
   /**
    * Bytes of a blob or of a part of it. A connection that is cut goes on where it stopped. The whole of a blob is checked against its digest at the end; a
-   * part cannot be, its reader has to.
+   * part cannot be, its reader has to; when it finds it wrong, `atOrigin` reads it again where no mirror can be between.
    */
   readBlob(
     where: Repository,
     digest: string,
-    options: { readonly range?: ByteRange; readonly signal: AbortSignal },
+    options: { readonly range?: ByteRange; readonly atOrigin?: boolean; readonly signal: AbortSignal },
   ): AsyncIterable<Uint8Array>
   hasBlob(where: Repository, digest: string, signal: AbortSignal): Promise<boolean>
   /** Sends a blob unless it is there; takes it from another repository of the same registry where that has it. Gives what really was sent, in bytes. */

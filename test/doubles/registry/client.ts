@@ -6,6 +6,7 @@ import type { RegistryClient, RegistryOptions, RegistryParts } from '../../../sr
 import { registries } from '../../../src/drivers/registries/registry.ts'
 import type { RegistryCredentials } from '../../../src/ports/registry-credentials.ts'
 import type { BlobSource } from '../../../src/ports/registry.ts'
+import type { Clock, Timers } from '../../../src/ports/time.ts'
 
 export const ociManifest = 'application/vnd.oci.image.manifest.v1+json'
 
@@ -49,4 +50,34 @@ export function manifestOf(blobs: readonly Uint8Array[], annotations: Readonly<R
     size: bytes.length,
   }))
   return Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType: ociManifest, config, layers, annotations }))
+}
+
+/** The machine's own time, in which every pause is over at once: clocks go forward by it, and `slept` tells how long each was. */
+export function skippingTime(): { readonly clock: Clock; readonly timers: Timers; readonly slept: number[] } {
+  const [clock, timers] = [createSystemClock(), createSystemTimers()]
+  const slept: number[] = []
+  let skipped = 0
+  return {
+    slept,
+    clock: { now: () => clock.now() + skipped, steady: () => clock.steady() + skipped },
+    timers: {
+      after: timers.after,
+      async sleep(delay, signal) {
+        await timers.sleep(0, signal)
+        slept.push(delay)
+        skipped += delay
+      },
+    },
+  }
+}
+
+/** What a promise rejects with, as text with all that people see of it. */
+export async function textOfFailure(promise: Promise<unknown>): Promise<string> {
+  try {
+    await promise
+  } catch (error) {
+    const { code, message, hint, details } = error as { code?: string; message: string; hint?: string; details?: unknown }
+    return [code, message, hint, JSON.stringify(details)].join('\n')
+  }
+  throw new Error('it did not fail')
 }

@@ -18,8 +18,8 @@ export interface Outgoing {
   readonly url: URL
   readonly headers: Readonly<Record<string, string>>
   readonly body?: Body
-  /** How long the other side may work before it answers; default as for every silence. */
-  readonly answerMs?: Milliseconds
+  /** The other side may have to copy all that it got before it answers. */
+  readonly worksLong?: boolean
   readonly signal: AbortSignal
 }
 
@@ -50,6 +50,8 @@ export interface ConnectionOptions {
 }
 
 const agentOptions = { keepAlive: true, keepAliveMsecs: 15_000, maxSockets: 64, maxFreeSockets: 8 }
+/** Silences, where the other side works. */
+const longWork = 5
 const shortRestBytes = 64 * 1024
 const restMs = 10_000
 
@@ -75,7 +77,7 @@ export function createConnections(options: ConnectionOptions): Connections {
       if (body === undefined) request.end()
       // An answer that comes before all was sent is a refusal: the rest is not sent.
       else await Promise.race([feed(request, line, body), answered])
-      const response = await line.within(outgoing.answerMs ?? options.silenceMs, answered)
+      const response = await line.within(outgoing.worksLong === true ? longWork * options.silenceMs : options.silenceMs, answered)
       return answerFrom(response, line, method)
     } catch (error) {
       line.end()

@@ -84,9 +84,9 @@ export function createOciRegistry(parts: RegistryParts, options: RegistryOptions
       throw new CideryError('NOT_FOUND', `${where.registry}/${where.repository} has no manifest ${name}`)
     },
 
-    async *readBlob(where, digest, { range, signal }) {
+    async *readBlob(where, digest, { range, atOrigin, signal }) {
       checkNames(where, digest)
-      yield* readBlob(sources(where), { where, digest, range, signal }, distrust)
+      yield* readBlob(atOrigin === true ? [origin(where)] : sources(where), { where, digest, range, signal }, distrust)
     },
 
     async hasBlob(where, digest, signal) {

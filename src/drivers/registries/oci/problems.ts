@@ -18,7 +18,7 @@ const longestBody = 64 * 1024
 const longestText = 300
 
 const Errors = z.looseObject({
-  errors: z.array(z.looseObject({ code: z.string().optional(), message: z.string().optional(), detail: z.unknown() })),
+  errors: z.array(z.looseObject({ code: z.string().optional(), message: z.string().optional(), detail: z.unknown().optional() })),
 })
 
 export async function readRefusal(answer: Answer, secrets: readonly string[]): Promise<Refusal> {

@@ -21,7 +21,7 @@ export interface Ask {
   readonly body?: Body
   /** Statuses of 300 and above that the caller reads itself. */
   readonly takes?: readonly number[]
-  readonly answerMs?: Milliseconds
+  readonly worksLong?: boolean
   readonly signal: AbortSignal
 }
 
@@ -52,13 +52,13 @@ export function createSite(options: SiteOptions, parts: RegistryParts): Site {
   const authority = createAuthority(options, parts)
   const budget = createBudget(name, parts)
 
-  function open({ method, headers, body, answerMs, signal }: Ask, url: URL, authorization: string | null): Promise<Answer> {
+  function open({ method, headers, body, worksLong, signal }: Ask, url: URL, authorization: string | null): Promise<Answer> {
     return connections.open({
       method,
       url,
       headers: { ...headers, ...(authorization === null ? {} : { authorization }) },
       ...(body === undefined ? {} : { body }),
-      ...(answerMs === undefined ? {} : { answerMs }),
+      ...(worksLong === undefined ? {} : { worksLong }),
       signal,
     })
   }

@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto'
 import { CideryError } from '../../../model/errors.ts'
-import { minute } from '../../../model/instant.ts'
 import type { BlobSource, Repository } from '../../../ports/registry.ts'
 import type { PlainHttp } from './addresses.ts'
 import type { Body } from './connections.ts'
@@ -25,8 +24,6 @@ interface Session {
   readonly offset: number
 }
 
-/** Some registries copy all bytes to their last place before they answer. */
-const commitMs = 5 * minute
 const octets = { 'content-type': 'application/octet-stream' }
 
 /** The registry does not know the upload any more. */
@@ -34,13 +31,14 @@ export class Forgotten extends Passing {}
 
 /** One blob on its way. */
 export interface Upload {
-  /** Begins; gives what the registry has of it, or null when it took the blob from another repository. */
-  start(mount: boolean): Promise<number | null>
-  /** Asks where it stands after a cut, and begins anew where the registry does not know. Gives what it has. */
-  resume(): Promise<number | null>
+  /** Begins one, if none is open; false when the registry took the blob from another repository. */
+  start(mount: boolean): Promise<boolean>
+  /** Asks where it stands after a cut; false when the registry does not know. */
+  resume(): Promise<boolean>
+  /** Bytes that the registry has. */
+  offset(): number
   /** Sends what is missing and ends the upload. */
   send(): Promise<void>
-  isOpen(): boolean
   forget(): void
   /** Bytes that were sent so far. */
   sent(): number
@@ -92,17 +90,24 @@ export function createUpload(site: Site, { where, source, mountFrom, pieceBytes,
     return { location: locationOf(answer, answer.url, plain), offset: offsetOf(answer.header('range'), expected) }
   }
 
-  async function start(mount: boolean): Promise<number | null> {
+  async function start(mount: boolean): Promise<boolean> {
+    if (session !== null) return true
     const from = mount ? mountFrom : undefined
     const query = from === undefined ? '' : `?mount=${encodeURIComponent(source.digest)}&from=${encodeURIComponent(from)}`
     const ask = { ...common, method: 'POST', path: `${base}${query}` } as const
     const answer = await site.send(from === undefined ? ask : { ...ask, scopes: [...scopes, `repository:${from}:pull`] })
-    if (answer.status === 201 && from !== undefined) {
-      answer.drop()
-      return null
-    }
-    session = sessionOf(answer, 0)
-    return session.offset
+    if (answer.status === 201 && from !== undefined) answer.drop()
+    else session = sessionOf(answer, 0)
+    return session !== null
+  }
+
+  async function resume(): Promise<boolean> {
+    if (session === null) return false
+    const answer = await site.send({ ...common, method: 'GET', path: session.location, takes: [400, 404, 405, 416] })
+    if (answer.status < 300) session = sessionOf(answer, 0)
+    else answer.drop()
+    if (answer.status >= 300 || session.offset > source.sizeBytes) session = null
+    return session !== null
   }
 
   async function piece(now: Session): Promise<Session> {
@@ -124,7 +129,7 @@ export function createUpload(site: Site, { where, source, mountFrom, pieceBytes,
       method: 'PUT',
       path: url,
       headers: octets,
-      answerMs: commitMs,
+      worksLong: true,
       ...(rest === 0 ? {} : { body: body(offset, rest) }),
     })
     answer.drop()
@@ -135,18 +140,8 @@ export function createUpload(site: Site, { where, source, mountFrom, pieceBytes,
 
   return {
     start,
-    async resume() {
-      if (session === null) return start(false)
-      const answer = await site.send({ ...common, method: 'GET', path: session.location, takes: [400, 404, 405, 416] })
-      if (answer.status < 300) {
-        const found = sessionOf(answer, 0)
-        session = found.offset > source.sizeBytes ? null : found
-      } else {
-        answer.drop()
-        session = null
-      }
-      return session?.offset ?? start(false)
-    },
+    resume,
+    offset: () => session?.offset ?? 0,
     async send() {
       if (session === null) return
       // All in one goes with the request that ends the upload.
@@ -155,7 +150,6 @@ export function createUpload(site: Site, { where, source, mountFrom, pieceBytes,
       }
       await finish(session)
     },
-    isOpen: () => session !== null,
     forget() {
       session = null
     },

@@ -34,11 +34,10 @@ export async function writeBlob(site: Site, sending: BlobSending): Promise<numbe
 
   async function once(tried: number): Promise<void> {
     // The answer to the last request may be all that was lost.
-    if (tried > 0 && !upload.isOpen() && (await hasBlob(site, where, { digest, signal }))) return
-    const offset = await (upload.isOpen() ? upload.resume() : upload.start(tried === 0))
-    if (offset === null) return
-    if (offset > farthest) tries.progressed()
-    farthest = Math.max(farthest, offset)
+    if (tried > 0 && !(await upload.resume()) && (await hasBlob(site, where, { digest, signal }))) return
+    if (!(await upload.start(tried === 0))) return
+    if (upload.offset() > farthest) tries.progressed()
+    farthest = Math.max(farthest, upload.offset())
     await upload.send()
   }
 

@@ -1,0 +1,124 @@
+import { randomBytes } from 'node:crypto'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import type { RegistryClient, RegistryOptions } from '../../src/drivers/registries/make-registry.ts'
+import type { Repository } from '../../src/ports/registry.ts'
+import { digestOf, manifestOf, ociManifest, readAll, skippingTime, sourceOf, testClient } from '../doubles/registry/client.ts'
+import type { Fault } from '../doubles/registry/faults.ts'
+import { startRegistryDouble, type RegistryDouble, type RegistryDoubleOptions } from '../doubles/registry/registry-double.ts'
+
+const forms: readonly { readonly name: string; readonly options: RegistryOptions }[] = [
+  { name: 'in one', options: {} },
+  { name: 'in pieces', options: { pieceBytes: 100_000 } },
+]
+
+describe.each(forms)('sending $name to a registry that is not well', ({ options }) => {
+  const signal = AbortSignal.timeout(300_000)
+  const bytes = randomBytes(300_000)
+  const digest = digestOf(bytes)
+  let double: RegistryDouble
+  let where: Repository
+  let client: RegistryClient
+
+  async function open(own: RegistryDoubleOptions = {}): Promise<void> {
+    client?.close()
+    await double?.stop()
+    double = await startRegistryDouble(own)
+    where = { registry: double.host, repository: 'acme/macos' }
+    client = testClient({ silenceMs: 300, ...options }, skippingTime())
+  }
+
+  /** Sends with faults; the blob must be there and right in the end. */
+  async function expectSent(...faults: readonly Fault[]): Promise<number> {
+    double.faults.add(...faults)
+    const count = await client.writeBlob(where, sourceOf(bytes), { signal })
+    expect(double.faults.pending()).toBe(0)
+    expect((await readAll(client.readBlob(where, digest, { signal }))).equals(bytes)).toBe(true)
+    return count
+  }
+
+  function requests(method: string): number {
+    return double.requests.filter((request) => request.method === method).length
+  }
+
+  const upload = /blobs\/uploads\/./
+
+  beforeEach(() => open())
+  afterEach(async () => {
+    client.close()
+    await double.stop()
+  })
+
+  it('goes on where the registry says that it stopped', async () => {
+    const count = await expectSent({ path: upload, does: { kind: 'cut-upload', after: 40_000 } })
+    expect(requests('POST')).toBe(1)
+    expect(requests('GET')).toBeGreaterThanOrEqual(2)
+    expect(count).toBeGreaterThanOrEqual(300_000)
+  })
+
+  it('goes on at every byte where it may be cut', async () => {
+    const small = randomBytes(30)
+    const pieces = testClient({ silenceMs: 300, ...(options.pieceBytes === undefined ? {} : { pieceBytes: 8 }) }, skippingTime())
+    for (let after = 0; after < 30; after += 1) {
+      const here = { ...where, repository: `acme/cut-${after}` }
+      double.faults.add({ path: upload, after: after % 3, does: { kind: 'cut-upload', after } })
+      await pieces.writeBlob(here, sourceOf(small), { signal })
+      double.faults.clear()
+      expect((await readAll(pieces.readBlob(here, digestOf(small), { signal }))).equals(small)).toBe(true)
+    }
+    pieces.close()
+  })
+
+  it('begins anew where an upload that was cut is gone', async () => {
+    await open({ resumable: false })
+    expect(await expectSent({ path: upload, does: { kind: 'cut-upload', after: 40_000 } })).toBeGreaterThan(300_000)
+    expect(requests('POST')).toBe(2)
+  })
+
+  it('does not send again what arrived and whose answer was lost', async () => {
+    expect(await expectSent({ method: 'PUT', does: { kind: 'lose-answer' } })).toBe(300_000)
+    expect(requests('POST')).toBe(1)
+  })
+
+  it('sends again what a registry lost, whether it knows or not', async () => {
+    await expectSent({ path: upload, does: { kind: 'forget', bytes: 1000, told: false } })
+    await open()
+    await expectSent({ path: upload, does: { kind: 'forget', bytes: 1000, told: true } })
+    await open()
+    const lossy = { path: upload, times: Infinity, does: { kind: 'forget', bytes: 1000, told: false } } as const
+    double.faults.add(lossy)
+    await expect(client.writeBlob(where, sourceOf(bytes), { signal })).rejects.toMatchObject({ code: 'DIGEST_MISMATCH' })
+  })
+
+  it.each([500, 502, 503, 408])('tries again after %i', async (status) => {
+    await expectSent(
+      { method: 'HEAD', does: { kind: 'status', status } },
+      { method: 'POST', does: { kind: 'status', status } },
+      { method: 'PUT', does: { kind: 'status', status } },
+    )
+  })
+
+  it('gives up a registry that takes nothing', async () => {
+    double.faults.add({ path: upload, times: Infinity, does: { kind: 'silent' } })
+    await expect(
+      testClient({ silenceMs: 100, tries: 3, ...options }, skippingTime()).writeBlob(where, sourceOf(bytes), { signal }),
+    ).rejects.toMatchObject({
+      code: 'UNAVAILABLE',
+    })
+  })
+
+  it('does not send to where it is told to, unless that is safe', async () => {
+    double.faults.add({ method: 'POST', does: { kind: 'headers', headers: { location: 'http://192.0.2.1/upload' } } })
+    await expect(client.writeBlob(where, sourceOf(bytes), { signal })).rejects.toMatchObject({ code: 'TLS_REQUIRED' })
+  })
+
+  it('writes a manifest once, also when the answer was lost', async () => {
+    await expectSent()
+    const made = manifestOf([bytes])
+    double.faults.add({ method: 'PUT', path: /manifests/, does: { kind: 'lose-answer' } })
+    expect((await client.writeManifest(where, { name: 'latest', mediaType: ociManifest, bytes: made }, signal)).digest).toBe(digestOf(made))
+    double.faults.add({ method: 'PUT', path: /manifests/, does: { kind: 'headers', headers: { 'docker-content-digest': digest } } })
+    await expect(client.writeManifest(where, { name: 'latest', mediaType: ociManifest, bytes: made }, signal)).rejects.toMatchObject({
+      code: 'DIGEST_MISMATCH',
+    })
+  })
+})
