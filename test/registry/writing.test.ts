@@ -106,6 +106,21 @@ describe.each(forms)('sending $name to a registry that is not well', ({ options 
     })
   })
 
+  it('gives up a connection that takes no more, and goes on with another', async () => {
+    const big = randomBytes(30_000_000)
+    double.faults.add({ path: upload, does: { kind: 'silent' } })
+    const sender = testClient({ silenceMs: 500, ...(options.pieceBytes === undefined ? {} : { pieceBytes: 20_000_000 }) }, skippingTime())
+    await sender.writeBlob(where, sourceOf(big), { signal })
+    sender.close()
+    expect((await readAll(client.readBlob(where, digestOf(big), { signal }))).equals(big)).toBe(true)
+  })
+
+  it('sends no smaller pieces than a registry takes', async () => {
+    double.faults.add({ method: 'POST', does: { kind: 'headers', headers: { 'oci-chunk-min-length': '250000' } } })
+    await expectSent()
+    expect(requests('PATCH')).toBe(options.pieceBytes === undefined ? 0 : 2)
+  })
+
   it('does not send to where it is told to, unless that is safe', async () => {
     double.faults.add({ method: 'POST', does: { kind: 'headers', headers: { location: 'http://192.0.2.1/upload' } } })
     await expect(client.writeBlob(where, sourceOf(bytes), { signal })).rejects.toMatchObject({ code: 'TLS_REQUIRED' })

@@ -60,16 +60,23 @@ export function createConnections(options: ConnectionOptions): Connections {
   const plain = new HttpAgent(agentOptions)
   const secure = new HttpsAgent({ ...agentOptions, ...(options.caFile === undefined ? {} : { ca: trusted(options.caFile) }) })
 
-  async function open(outgoing: Outgoing): Promise<Answer> {
-    const { method, url, headers, body, signal } = outgoing
-    signal.throwIfAborted()
+  let closed = false
+
+  function begin({ method, url, headers, body }: Outgoing): ClientRequest {
     const isSecure = url.protocol === 'https:'
-    const length = body === undefined ? (method === 'POST' || method === 'PUT' ? 0 : undefined) : body.sizeBytes
-    const request = (isSecure ? httpsRequest : httpRequest)(url, {
+    const sends = body !== undefined || method === 'POST' || method === 'PUT'
+    return (isSecure ? httpsRequest : httpRequest)(url, {
       method,
       agent: isSecure ? secure : plain,
-      headers: { 'user-agent': 'cidery', ...headers, ...(length === undefined ? {} : { 'content-length': String(length) }) },
+      headers: { 'user-agent': 'cidery', ...headers, ...(sends ? { 'content-length': String(body?.sizeBytes ?? 0) } : {}) },
     })
+  }
+
+  async function open(outgoing: Outgoing): Promise<Answer> {
+    const { method, body, signal } = outgoing
+    signal.throwIfAborted()
+    if (closed) throw new CideryError('UNAVAILABLE', 'the registry client was closed')
+    const request = begin(outgoing)
     const line = createLine(request, { ...options, signal })
     const answered = answerOf(request)
     try {
@@ -88,6 +95,7 @@ export function createConnections(options: ConnectionOptions): Connections {
   return {
     open,
     close() {
+      closed = true
       plain.destroy()
       secure.destroy()
     },

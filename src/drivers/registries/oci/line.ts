@@ -27,6 +27,8 @@ export interface LineOptions {
 }
 
 const connectMs = 15_000
+/** Silences that a request waits for one of the connections to a host. */
+const mostQueued = 10
 const certificateFaults = /^(?:CERT_|ERR_TLS_|DEPTH_ZERO_|SELF_SIGNED|UNABLE_TO_|ERR_SSL_|EPROTO)/
 
 export function createLine(request: ClientRequest, { timers, silenceMs, signal }: LineOptions): Line {
@@ -53,8 +55,8 @@ export function createLine(request: ClientRequest, { timers, silenceMs, signal }
   return {
     silenceMs,
     async connected() {
-      // It may wait for another request to be done with its connection, and that is nobody's silence.
-      const socket = await socketOf(request)
+      // Others may have to be done with their connections first.
+      const socket = await within(mostQueued * silenceMs, socketOf(request), 'no connection became free')
       if (socket?.connecting === true) await within(connectMs, connection(request, socket), 'no connection')
     },
     within,

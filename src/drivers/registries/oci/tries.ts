@@ -31,7 +31,8 @@ export function createTries(options: TriesOptions, { clock, timers, random }: Re
 
   /** Doubling, and between half of it and all of it by chance, so that many do not come back in step. */
   function pauseAfter(failure: Passing): Milliseconds {
-    if (failure.afterMs !== null) return failure.afterMs
+    // Some say 0 and mean it as little as those who say nothing.
+    if (failure.afterMs !== null) return Math.max(failure.limited ? second : 0, failure.afterMs)
     const { first, longest } = pauses[failure.limited ? 'limited' : 'broken']
     return Math.min(longest, first * 2 ** Math.min(20, failures.length - 1)) * (0.5 + random.fraction() / 2)
   }

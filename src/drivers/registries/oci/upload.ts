@@ -51,6 +51,8 @@ export function createUpload(site: Site, { where, source, mountFrom, pieceBytes,
   const scopes = [`repository:${where.repository}:pull,push`]
   const common = { scopes, what: `send the blob ${source.digest} to ${where.repository}`, signal }
   let session: Session | null = null
+  /** Of a piece, by the registry's word; the last one may be shorter. */
+  let fewestBytes = 0
   let sent = 0
   let hashed = { hash: createHash('sha256'), to: 0 }
 
@@ -98,6 +100,7 @@ export function createUpload(site: Site, { where, source, mountFrom, pieceBytes,
     const answer = await site.send(from === undefined ? ask : { ...ask, scopes: [...scopes, `repository:${from}:pull`] })
     if (answer.status === 201 && from !== undefined) answer.drop()
     else session = sessionOf(answer, 0)
+    fewestBytes = Number(answer.header('oci-chunk-min-length') ?? 0) || 0
     return session !== null
   }
 
@@ -111,7 +114,7 @@ export function createUpload(site: Site, { where, source, mountFrom, pieceBytes,
   }
 
   async function piece(now: Session): Promise<Session> {
-    const length = Math.min(pieceBytes ?? Infinity, source.sizeBytes - now.offset)
+    const length = Math.min(Math.max(pieceBytes ?? Infinity, fewestBytes), source.sizeBytes - now.offset)
     const headers = { ...octets, 'content-range': `${now.offset}-${now.offset + length - 1}` }
     const answer = await ask({ method: 'PATCH', path: now.location, headers, body: body(now.offset, length) })
     const next = sessionOf(answer, now.offset + length)
