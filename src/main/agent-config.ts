@@ -4,6 +4,7 @@ import { parse } from 'yaml'
 import { z } from 'zod'
 import { CideryError } from '../model/errors.ts'
 import { Name } from '../model/id.ts'
+import { RegistriesConfig } from './agent-registry.ts'
 
 const UserEngine = z.strictObject({
   slots: z.int().positive().max(1000).optional(),
@@ -50,6 +51,8 @@ const TartEngine = z.strictObject({
  */
 export const AgentConfig = z.strictObject({
   engines: z.strictObject({ user: UserEngine.optional(), qemu: QemuEngine.optional(), tart: TartEngine.optional() }).optional(),
+  /** Registries that images come from and go to. */
+  registries: RegistriesConfig.optional(),
   /** Lets operations restart this machine. */
   allowReboot: z.boolean().optional(),
   /** Addresses that no job behind `nat` may reach, besides the controller's. */

@@ -27,10 +27,14 @@ import { defaultVerdictPolicy } from '../observe/agent/verdict.ts'
 import type { AgentIdentity, AgentJournal, AgentPorts } from '../ports/agent.ts'
 import type { HeldLock } from '../ports/lock.ts'
 import type { Log } from '../ports/log.ts'
+import type { Processes } from '../ports/processes.ts'
+import type { Registry } from '../ports/registry.ts'
+import type { Clock, Timers } from '../ports/time.ts'
 import { lockAccounts } from './account-lock.ts'
 import { readAgentConfig } from './agent-config.ts'
 import { makeEngines, type AgentEngines } from './agent-engines.ts'
 import { serveHealth, type HealthAddress } from './agent-health.ts'
+import { makeRegistry, type RegistriesConfig } from './agent-registry.ts'
 import { releasesOf } from './own-release.ts'
 import { supervisorEntry } from './supervisor-entry.ts'
 
@@ -68,6 +72,8 @@ export interface RunAgentOptions {
   readonly signal?: AbortSignal
   /** Settings per engine, handed to it as they are (`slots`, `prefix`, `uidRange`, …). */
   readonly engines?: AgentEngines['engines']
+  /** Registries that images come from and go to. */
+  readonly registries?: RegistriesConfig | undefined
 }
 
 export interface RunningAgent {
@@ -181,7 +187,9 @@ async function startHeld(options: RunAgentOptions, release: () => Promise<void>)
   const keyring = keyringOf(journal, random)
   const link = createHttpLink({ ...target, allowPlainHttp: options.allowPlainHttp ?? false, key: () => keyring.present() })
   const releases = await releasesOf(stateDir, options.alone ?? false)
-  const ports = wire(options, { journal, link, random, releases })
+  const base = { clock: createSystemClock(), timers: createSystemTimers(), random, processes: new LocalProcesses() }
+  const registry = makeRegistry(options.registries ?? {}, { ...base, log })
+  const ports = wire(options, { ...base, journal, link, releases, registry })
   const signal = options.signal ?? new AbortController().signal
   try {
     const ready = await waitForController(ports, options.networkWait ?? defaultNetworkWait, signal).catch((error: unknown) =>
@@ -189,9 +197,18 @@ async function startHeld(options: RunAgentOptions, release: () => Promise<void>)
     )
     if (!ready) log.warn('the controller does not answer; the agent starts all the same and connects when it does', { url: target.url })
     const loop = await startLoop(options, { ports, keyring, target })
-    return await running(options, { loop, keyring, link, release })
+    return await running(options, {
+      loop,
+      keyring,
+      link,
+      async release() {
+        registry.close()
+        await release()
+      },
+    })
   } catch (error) {
     link.close()
+    registry.close()
     throw error
   }
 }
@@ -225,16 +242,18 @@ async function controllerOf(options: RunAgentOptions, journal: AgentJournal): Pr
 }
 
 interface Wiring {
+  readonly clock: Clock
+  readonly timers: Timers
+  readonly processes: Processes
+  readonly registry: Registry
   readonly journal: AgentJournal
   readonly link: HttpLink
   readonly random: AgentPorts['random']
   readonly releases: AgentPorts['releases']
 }
 
-function wire(options: RunAgentOptions, { journal, link, random, releases }: Wiring): AgentPorts {
+function wire(options: RunAgentOptions, { journal, link, random, releases, clock, timers, processes, registry }: Wiring): AgentPorts {
   const { stateDir, log } = options
-  const clock = createSystemClock()
-  const processes = new LocalProcesses()
   const ids = createIds(clock, random)
   return {
     clock,
@@ -244,9 +263,9 @@ function wire(options: RunAgentOptions, { journal, link, random, releases }: Wir
     processes,
     releases,
     log,
-    timers: createSystemTimers(),
+    timers,
     ids,
-    engines: makeEngines(options),
+    engines: makeEngines({ ...options, registry }),
     supervisors: new DetachedSupervisors({ directory: join(stateDir, 'supervisors'), entry: supervisorEntry }),
     probe: hostProbes[thisSystem()](stateDir),
     mirrors: gitMirrors({ folder: join(stateDir, 'mirrors'), processes }),
