@@ -15,6 +15,8 @@ async function step(argv) {
 async function buildProgram() {
   rmSync(join(root, 'dist'), { recursive: true, force: true })
   await step(['tsc', '-p', 'tsconfig.json', '--noEmitOnError'])
+  // What recipes in TypeScript import is typed where cidery is installed.
+  await step(['tsc', '-p', 'tsconfig.types.json'])
   // What the program reads beside its code goes with it.
   for (const file of globSync('src/**/*.*', { cwd: root }).filter((name) => !/\.tsx?$/.test(name))) {
     const target = join(root, 'dist', file.slice('src/'.length))

@@ -23,17 +23,17 @@ async function step(what, argv, options) {
 }
 
 /** Runs the installed command on this Node, with nothing of the checkout on the PATH. */
-async function cidery(argument, expected) {
+async function cidery(line, expected) {
   const bin = join(place, 'elsewhere', 'node_modules', '.bin', 'cidery')
-  const output = await step(`cidery ${argument}`, [process.execPath, bin, argument], { cwd: place, timeoutMs: 60_000 })
-  if (!expected.test(output)) fail(`cidery ${argument} printed something else`, output)
+  const output = await step(`cidery ${line}`, [process.execPath, bin, ...line.split(' ')], { cwd: place, timeoutMs: 60_000 })
+  if (!expected.test(output)) fail(`cidery ${line} printed something else`, output)
 }
 
 function checkContents(files) {
   const names = files.map(({ path }) => path)
-  const needed = ['package.json', 'bin/cidery.js', 'dist/main/cidery.js', 'LICENSE']
+  const needed = ['package.json', 'bin/cidery.js', 'dist/main/cidery.js', 'images/debian-12.yaml', 'images/versions.js', 'LICENSE']
   const absent = needed.filter((name) => !names.includes(name))
-  const foreign = names.filter((name) => /\.tsx?$|\.test\.|^(?:src|test|tools|bench|docs)\//.test(name))
+  const foreign = names.filter((name) => /(?<!\.d)\.tsx?$|\.test\.|^(?:src|test|tools|bench|docs)\//.test(name))
   if (absent.length > 0) fail('it lacks files', absent.join('\n'))
   if (foreign.length > 0) fail('it holds files that are not for users', foreign.join('\n'))
   console.log(`ok: ${names.length} files`)
@@ -52,3 +52,5 @@ if (existsSync(join(place, 'elsewhere', 'node_modules', 'vitest'))) fail('it bri
 await step('publint', ['publint', '--strict'])
 await cidery('--version', new RegExp(manifest.version.replaceAll('.', '\\.')))
 await cidery('--help', /cidery/)
+// A recipe that is a module is read from where packages are installed, in a process of its own.
+await cidery(`image show ${join('elsewhere', 'node_modules', 'cidery', 'images', 'macos-15.image.js')}`, /CMake +3\.30\.5/)

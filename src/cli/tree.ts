@@ -82,6 +82,13 @@ export const tree: readonly Entry[] = [
     load: async () => (await import('./commands/operation/operation.ts')).operation,
   },
   {
+    name: 'image',
+    aliases: ['images'],
+    heading: 'Fleet',
+    summary: 'read and lock the recipes of golden images',
+    load: async () => (await import('./commands/image/image.ts')).image,
+  },
+  {
     name: 'plan',
     heading: 'Plan',
     summary: 'show what cidery is about to do, or what a changed cidery.yaml would do',

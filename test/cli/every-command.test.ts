@@ -84,6 +84,8 @@ const cases: Readonly<Record<string, Case>> = {
   'operation ls': { args: [] },
   'operation show': { args: ['OPERATION'] },
   'operation kill': { args: ['OPERATION'] },
+  'image show': { args: [], local: true },
+  'image lock': { args: [], local: true },
   plan: { args: [] },
   apply: { args: ['--file', spec, '--yes'] },
   explain: { args: ['mini-1'] },

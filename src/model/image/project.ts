@@ -128,3 +128,13 @@ export function currentRepository({ env, remote }: RepositoryHints): Repository 
     },
   )
 }
+
+/**
+ * Where images of a repository go when nothing else is said: beside its packages.
+ *
+ * @example defaultRegistry({ host: 'github.com', owner: 'Acme', name: 'App' }, 'macos-15') // 'ghcr.io/acme/app/macos-15'
+ */
+export function defaultRegistry({ host, owner, name }: Repository, image: string): string {
+  const registry = host === 'github.com' ? 'ghcr.io' : host
+  return `${registry}/${owner}/${name}/${image}`.toLowerCase()
+}

@@ -158,7 +158,7 @@ function foundationProblems({ name, engine, base, guest }: Recipe): readonly Inp
 
 const managersOf: Readonly<Record<Guest['os'], readonly PackageManager[]>> = {
   macos: packageManagers.filter((manager) => manager !== 'apt'),
-  debian: packageManagers.filter((manager) => manager !== 'brew'),
+  debian: packageManagers.filter((manager) => manager !== 'brew' && manager !== 'cask'),
 }
 
 /** Where the steps of a layer are in the file. */

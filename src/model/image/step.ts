@@ -4,7 +4,8 @@ import { DurationText } from '../quantity.ts'
 export const stepKinds = ['shell', 'copy', 'reboot', 'packages', 'download'] as const
 export type StepKind = (typeof stepKinds)[number]
 
-export const packageManagers = ['apt', 'brew', 'npm', 'pip', 'cargo'] as const
+/** `brew` has formulae, `cask` the applications that come by brew as well. */
+export const packageManagers = ['apt', 'brew', 'cask', 'npm', 'pip', 'cargo'] as const
 export type PackageManager = (typeof packageManagers)[number]
 
 /** Path of a file or folder beside the recipe: what a build takes in is in the recipe's folder or below it. */
@@ -61,8 +62,6 @@ const Copy = z.strictObject({
 const Packages = z.strictObject({
   manager: z.enum(packageManagers),
   list: z.array(PackageText).min(1).max(500),
-  /** Applications rather than programs; brew only. */
-  cask: z.boolean().default(false),
 })
 
 const Download = z.strictObject({
@@ -93,7 +92,8 @@ const StepFields = z.strictObject({
 })
 type StepFields = z.infer<typeof StepFields>
 
-interface StepBase {
+/** What every step has. */
+export interface StepBase {
   readonly name: string
   /** Of one try, in milliseconds; null: that of its kind. */
   readonly timeout: number | null
@@ -105,7 +105,7 @@ export type Step = StepBase &
     | { readonly kind: 'shell'; readonly source: { readonly text: string } | { readonly file: string }; readonly as: 'root' | 'user' }
     | ({ readonly kind: 'copy' } & Readonly<z.infer<typeof Copy>>)
     | { readonly kind: 'reboot' }
-    | { readonly kind: 'packages'; readonly manager: PackageManager; readonly list: readonly string[]; readonly cask: boolean }
+    | { readonly kind: 'packages'; readonly manager: PackageManager; readonly list: readonly string[] }
     | ({ readonly kind: 'download' } & Readonly<z.infer<typeof Download>>)
   )
 export type StepOf<K extends StepKind> = Extract<Step, { kind: K }>
@@ -136,22 +136,15 @@ export const Step = StepFields.transform((fields, context): Step => {
   if (fields.as !== undefined && kind !== 'shell') {
     context.addIssue({ code: 'custom', path: ['as'], message: `only a shell step runs as somebody; this one is ${kind}` })
   }
-  if (fields.packages?.cask === true && fields.packages.manager !== 'brew') {
-    context.addIssue({
-      code: 'custom',
-      path: ['packages', 'cask'],
-      message: `only brew has casks; the manager is ${fields.packages.manager}`,
-    })
-  }
   return stepOf(fields, kind)
 })
 
 /**
- * Name and version of an entry of `packages`; null: whatever the manager has. A brew formula has no version beside its name (`python@3.12` is one).
+ * Name and version of an entry of `packages`; null: whatever the manager has. What brew has is named without one (`python@3.12` is a name).
  *
  * @example packageOf('apt', 'git@1:2.39.5-0+deb12u2') // { name: 'git', version: '1:2.39.5-0+deb12u2' }
  */
 export function packageOf(manager: PackageManager, text: string): { readonly name: string; readonly version: string | null } {
-  const at = manager === 'brew' ? -1 : text.lastIndexOf('@')
+  const at = manager === 'brew' || manager === 'cask' ? -1 : text.lastIndexOf('@')
   return at <= 0 ? { name: text, version: null } : { name: text.slice(0, at), version: text.slice(at + 1) }
 }

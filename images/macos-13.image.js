@@ -1,0 +1,3 @@
+import { macosImage } from './macos.js'
+
+export default macosImage('13', { called: 'ventura' })

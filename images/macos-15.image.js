@@ -1,0 +1,3 @@
+import { macosImage } from './macos.js'
+
+export default macosImage('15', { called: 'sequoia' })
