@@ -2,22 +2,16 @@ import { chmod, mkdir } from 'node:fs/promises'
 import { homedir, hostname } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
-import { folderBuildLogs } from '../drivers/build-logs/folder-build-logs.ts'
 import { createSystemClock } from '../drivers/clocks/system-clock.ts'
 import { createSystemTimers } from '../drivers/clocks/system-timers.ts'
 import { defaultPrefix } from '../drivers/engines/user/settings.ts'
 import { machineArch } from '../drivers/host-probes/machine.ts'
-import { hostProbes } from '../drivers/host-probes/registry.ts'
-import { folderIngredients } from '../drivers/ingredients/folder-ingredients.ts'
 import { openFolderJournal } from '../drivers/journals/folder/folder-journal.ts'
 import { createHttpLink, type HttpLink } from '../drivers/links/http/controller-link.ts'
 import { controllerUrls } from '../drivers/links/http/trust.ts'
 import { createKernelLock } from '../drivers/locks/kernel-lock.ts'
-import { gitMirrors } from '../drivers/mirrors/git/git-mirrors.ts'
 import { LocalProcesses } from '../drivers/processes/local-processes.ts'
-import { createIds } from '../drivers/randoms/ids.ts'
 import { createSystemRandom } from '../drivers/randoms/system-random.ts'
-import { DetachedSupervisors } from '../drivers/supervisors/detached/supervisors.ts'
 import { startAgentLoop, type AgentEnd, type AgentLoop } from '../loop/agent.ts'
 import { keyringOf, type Keyring } from '../loop/agent/keyring.ts'
 import { defaultNetworkWait, enrol, waitForController, type NetworkWait } from '../loop/agent/start.ts'
@@ -27,16 +21,13 @@ import { defaultVerdictPolicy } from '../observe/agent/verdict.ts'
 import type { AgentIdentity, AgentJournal, AgentPorts } from '../ports/agent.ts'
 import type { HeldLock } from '../ports/lock.ts'
 import type { Log } from '../ports/log.ts'
-import type { Processes } from '../ports/processes.ts'
-import type { Registry } from '../ports/registry.ts'
-import type { Clock, Timers } from '../ports/time.ts'
 import { lockAccounts } from './account-lock.ts'
 import { readAgentConfig } from './agent-config.ts'
-import { makeEngines, type AgentEngines } from './agent-engines.ts'
+import type { AgentEngines } from './agent-engines.ts'
 import { serveHealth, type HealthAddress } from './agent-health.ts'
 import { makeRegistry, type RegistriesConfig } from './agent-registry.ts'
+import { thisSystem, wire } from './agent-wiring.ts'
 import { releasesOf } from './own-release.ts'
-import { supervisorEntry } from './supervisor-entry.ts'
 
 export interface RunAgentOptions {
   /** A directory of this host identity alone; made 0700. */
@@ -112,12 +103,6 @@ export function agentExitCode(end: AgentEnd | CideryError | Error): number {
 
 const osNames = { linux: 'linux', darwin: 'macos' } as const
 const rebootCommands = { linux: ['systemctl', 'reboot'], macos: ['/sbin/shutdown', '-r', 'now'] } as const
-
-function thisSystem(): keyof typeof osNames {
-  const { platform } = process
-  if (platform === 'linux' || platform === 'darwin') return platform
-  throw new CideryError('UNSUPPORTED', `cidery does not run on ${platform}`)
-}
 
 /**
  * Starts an agent: takes the lock of this host identity, waits for the network, enrols when it has no identity, and runs the loop. Throws
@@ -239,43 +224,6 @@ async function controllerOf(options: RunAgentOptions, journal: AgentJournal): Pr
   const target = { url, caFingerprint: options.caFingerprint ?? stored?.caFingerprint ?? null }
   controllerUrls({ ...target, allowPlainHttp: options.allowPlainHttp ?? false })
   return target
-}
-
-interface Wiring {
-  readonly clock: Clock
-  readonly timers: Timers
-  readonly processes: Processes
-  readonly registry: Registry
-  readonly journal: AgentJournal
-  readonly link: HttpLink
-  readonly random: AgentPorts['random']
-  readonly releases: AgentPorts['releases']
-}
-
-function wire(options: RunAgentOptions, { journal, link, random, releases, clock, timers, processes, registry }: Wiring): AgentPorts {
-  const { stateDir, log } = options
-  const ids = createIds(clock, random)
-  return {
-    clock,
-    random,
-    link,
-    journal,
-    processes,
-    releases,
-    log,
-    timers,
-    ids,
-    engines: makeEngines({ ...options, registry }),
-    supervisors: new DetachedSupervisors({ directory: join(stateDir, 'supervisors'), entry: supervisorEntry }),
-    probe: hostProbes[thisSystem()](stateDir),
-    mirrors: gitMirrors({ folder: join(stateDir, 'mirrors'), processes }),
-    ingredients: folderIngredients({
-      folder: join(stateDir, 'ingredients'),
-      fetch: (url) => Promise.reject(new Error(url)),
-      fresh: () => ids.next('upl'),
-    }),
-    buildLogs: folderBuildLogs(join(stateDir, 'build-logs')),
-  }
 }
 
 interface Started {

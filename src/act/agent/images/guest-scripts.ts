@@ -10,7 +10,10 @@ export interface Script {
 type Packages = StepOf<'packages'>
 
 /** Who a package manager is run by: Homebrew and cargo refuse root or install into a home. */
-const runsAsRoot = { apt: true, npm: true, pip: true, brew: false, cargo: false } as const satisfies Record<PackageManager, boolean>
+const runsAsRoot = { apt: true, npm: true, pip: true, brew: false, cask: false, cargo: false } as const satisfies Record<
+  PackageManager,
+  boolean
+>
 
 const quoted = (word: string): string => `'${word.replaceAll("'", `'\\''`)}'`
 
@@ -23,6 +26,7 @@ function packageWord(manager: PackageManager, name: string, version: string | nu
     case 'pip':
       return quoted(`${name}==${version}`)
     case 'brew':
+    case 'cask':
       return quoted(name)
     case 'npm':
     case 'cargo':
@@ -30,21 +34,22 @@ function packageWord(manager: PackageManager, name: string, version: string | nu
   }
 }
 
-const install: Readonly<Record<PackageManager, (words: string, cask: boolean) => string>> = {
+const install: Readonly<Record<PackageManager, (words: string) => string>> = {
   apt: (words) => `apt-get update -q && apt-get install -q -y --no-install-recommends --allow-downgrades ${words}`,
-  brew: (words, cask) => `brew install --quiet ${cask ? '--cask ' : ''}${words}`,
+  brew: (words) => `brew install --quiet ${words}`,
+  cask: (words) => `brew install --quiet --cask ${words}`,
   npm: (words) => `npm install --global --no-fund --no-audit ${words}`,
   pip: (words) => `python3 -m pip install --disable-pip-version-check ${words}`,
   cargo: (words) => `cargo install --locked ${words}`,
 }
 
 /** Installs the packages of a step; a version that the recipe does not name is the lock's, where that has one. */
-export function packagesScript({ manager, list, cask }: Packages, locked: (key: string) => string | null): Script {
+export function packagesScript({ manager, list }: Packages, locked: (key: string) => string | null): Script {
   const words = list.map((text) => {
     const { name, version } = packageOf(manager, text)
     return packageWord(manager, name, version ?? locked(`${manager}/${name}`))
   })
-  return { text: install[manager](words.join(' '), cask), asRoot: runsAsRoot[manager] }
+  return { text: install[manager](words.join(' ')), asRoot: runsAsRoot[manager] }
 }
 
 const sshDropIn = '/etc/ssh/sshd_config.d/100-cidery.conf'

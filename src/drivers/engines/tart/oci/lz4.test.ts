@@ -34,7 +34,8 @@ describe("Apple's LZ4", () => {
 
   it('gives back every length around the edges of a block', () => {
     const raw = Buffer.from('abcdefgh'.repeat(20_000))
-    for (const length of [0, 1, 4, 5, 12, 13, 17, 65_535, 65_536, 65_537, 65_548, 131_072, 131_077]) expectRoundTrip(raw.subarray(0, length))
+    for (const length of [0, 1, 4, 5, 12, 13, 17, 65_535, 65_536, 65_537, 65_548, 131_072, 131_077])
+      expectRoundTrip(raw.subarray(0, length))
   })
 
   it('makes zeros small, and random bytes hardly larger', () => {
