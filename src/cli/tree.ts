@@ -85,7 +85,7 @@ export const tree: readonly Entry[] = [
     name: 'image',
     aliases: ['images'],
     heading: 'Fleet',
-    summary: 'read and lock the recipes of golden images',
+    summary: 'build, bring, prove and remove golden images, and read their recipes',
     load: async () => (await import('./commands/image/image.ts')).image,
   },
   {

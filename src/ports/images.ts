@@ -38,6 +38,8 @@ export interface PushReport {
 export interface ImageStore {
   /** Those that are whole. Cheap: nothing is hashed. */
   list(): Promise<readonly StoredImage[]>
+  /** What a build of a registry says of itself, by one small request and without bringing it; null when it says nothing. */
+  describe(from: ImageReference & { readonly digest: string }, signal: AbortSignal): Promise<ImageMetadata | null>
   /**
    * Brings a build by its digest, under a name; goes on with what an earlier try left. Nothing is listed before every byte was proved. NOT_FOUND,
    * DIGEST_MISMATCH, STORAGE_FULL, and whatever the registry says.

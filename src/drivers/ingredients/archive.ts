@@ -51,18 +51,19 @@ export function packFolder(folder: string): AsyncIterable<Uint8Array> {
 }
 
 async function addAll(archive: Pack, folder: string, below: string): Promise<void> {
-  for (const name of (await readdir(join(folder, below))).toSorted()) {
-    const inside = below === '' ? name : `${below}/${name}`
-    const path = join(folder, inside)
-    const found = await lstat(path)
-    const header = { mtime: new Date(0), uid: 0, gid: 0 }
-    if (found.isDirectory()) {
-      archive.entry({ ...header, name: inside, type: 'directory', mode: 0o755 })
-      await addAll(archive, folder, inside)
-    } else if (found.isFile()) {
-      const mode = (found.mode & 0o100) === 0 ? 0o644 : 0o755
-      const entry = archive.entry({ ...header, name: inside, type: 'file', mode, size: found.size })
-      await pipeline(createReadStream(path), entry)
-    }
+  for (const name of (await readdir(join(folder, below))).toSorted()) await addTo(archive, folder, below === '' ? name : `${below}/${name}`)
+}
+
+/** Adds a file, or a folder with all that is in it, to an archive, by its path below the folder. */
+export async function addTo(archive: Pack, folder: string, inside: string): Promise<void> {
+  const path = join(folder, inside)
+  const found = await lstat(path)
+  const header = { mtime: new Date(0), uid: 0, gid: 0 }
+  if (found.isDirectory()) {
+    archive.entry({ ...header, name: inside, type: 'directory', mode: 0o755 })
+    await addAll(archive, folder, inside)
+  } else if (found.isFile()) {
+    const mode = (found.mode & 0o100) === 0 ? 0o644 : 0o755
+    await pipeline(createReadStream(path), archive.entry({ ...header, name: inside, type: 'file', mode, size: found.size }))
   }
 }

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { downloadBlob } from '../../act/agent/download.ts'
 import { prepareBase } from '../../act/agent/images/base.ts'
-import { buildImage, type Build, type BuildLog, type Built } from '../../act/agent/images/build.ts'
+import { buildImage, buildNetwork, type Build, type BuildLog, type Built } from '../../act/agent/images/build.ts'
 import { buildProgress } from '../../act/agent/images/progress.ts'
 import { messageOf } from '../../act/agent/outcome.ts'
 import { CideryError } from '../../model/errors.ts'
@@ -119,7 +119,7 @@ async function makeBuild({ ports, engine, desired, progress, log, signal, ...opt
       productVersion,
       fromBase,
       hostName: options.hostName(),
-      network: 'nat' as const,
+      network: await buildNetwork(engine),
       blockedAddresses: options.blockedAddresses,
     }
     return await buildImage({ ports, engine, request, progress, log, signal, owned: options.owned })

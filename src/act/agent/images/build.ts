@@ -30,7 +30,7 @@ export interface BuildRequest {
   readonly hostName: string
   /** Start from the base also where layers of an earlier build are kept. */
   readonly fromBase: boolean
-  readonly network: 'nat' | 'none'
+  readonly network: 'nat' | 'host' | 'none'
   readonly blockedAddresses: readonly string[]
 }
 
@@ -58,6 +58,12 @@ export interface Built {
   readonly tools: readonly FoundTool[]
   /** Null when the recipe asks for no checks that could be flaky. */
   readonly flakiness: FlakinessVerdict | null
+}
+
+/** What a build fetches its packages by: shut off from its host where the engine can do that. */
+export async function buildNetwork(engine: Pick<ImageEngine, 'probe'>): Promise<BuildRequest['network']> {
+  const { networks } = (await engine.probe()).capabilities
+  return (['nat', 'host', 'none'] as const).find((network) => networks.includes(network)) ?? 'none'
 }
 
 /**

@@ -42,7 +42,7 @@ export const agentOptions: readonly OptionDeclaration[] = [
 ]
 
 /** The agent's own directory: beside the one of `cidery up`, or below it. */
-function agentStateDirectory(cli: Cli, named: string | undefined): string {
+export function agentStateDirectory(cli: Cli, named: string | undefined): string {
   const chosen = named ?? (cli.env['CIDERY_AGENT_STATE'] || undefined)
   if (chosen !== undefined) return resolve(cli.cwd, chosen)
   if (cli.uid === 0) return '/var/lib/cidery/agent'

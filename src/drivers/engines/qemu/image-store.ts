@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs'
 import { statfs } from 'node:fs/promises'
 import { CideryError } from '../../../model/errors.ts'
 import { formatImageReference, parseImageReference, type ImageReference } from '../../../model/image/reference.ts'
-import type { StoredImage } from '../../../model/image/stored.ts'
+import { ImageMetadata, type StoredImage } from '../../../model/image/stored.ts'
 import type { ImageStore, PushReport, PushTarget, TransferOptions } from '../../../ports/images.ts'
 import type { Registry } from '../../../ports/registry.ts'
 import type { RecordStore } from '../records.ts'
@@ -10,6 +10,8 @@ import type { Turns } from '../turns.ts'
 import { aboutOf, allocatedBytes, forgetAbout, noteAbout, removeFolder, removeParts, storedImages, sumsOf, touch } from './image-folders.ts'
 import { imageFolder, imagesDirectory } from './images.ts'
 import { layersDirectory, storedLayers } from './layers.ts'
+import { annotations } from './oci/format.ts'
+import { readDiskManifest } from './oci/manifest.ts'
 import { pullImage } from './oci/pull.ts'
 import { pushImage, type BaseImage } from './oci/push.ts'
 import { verifyImage } from './oci/verify.ts'
@@ -41,6 +43,16 @@ export class QemuImageStore implements ImageStore {
 
   list(): Promise<readonly StoredImage[]> {
     return Promise.resolve(storedImages(this.#parts.config, this.#users()))
+  }
+
+  async describe(
+    { registry, repository, digest }: ImageReference & { readonly digest: string },
+    signal: AbortSignal,
+  ): Promise<ImageMetadata | null> {
+    const { bytes } = await this.#registry().readManifest({ registry, repository }, digest, signal)
+    const text = readDiskManifest(bytes).annotations[annotations.metadata]
+    const read = ImageMetadata.safeParse(text === undefined ? null : JSON.parse(text))
+    return read.success ? read.data : null
   }
 
   pull(id: string, from: ImageReference & { readonly digest: string }, options: TransferOptions): Promise<StoredImage> {
