@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { RegistryClient, RegistryOptions } from '../../src/drivers/registries/make-registry.ts'
-import type { Repository } from '../../src/ports/registry.ts'
+import type { BlobSource, Repository } from '../../src/ports/registry.ts'
 import { digestOf, manifestOf, ociManifest, readAll, skippingTime, sourceOf, testClient } from '../doubles/registry/client.ts'
 import type { Fault } from '../doubles/registry/faults.ts'
+import { startFaultyProxy } from '../doubles/registry/faulty-proxy.ts'
 import { startRegistryDouble, type RegistryDouble, type RegistryDoubleOptions } from '../doubles/registry/registry-double.ts'
 
 const forms: readonly { readonly name: string; readonly options: RegistryOptions }[] = [
@@ -113,6 +114,38 @@ describe.each(forms)('sending $name to a registry that is not well', ({ options 
     await sender.writeBlob(where, sourceOf(big), { signal })
     sender.close()
     expect((await readAll(client.readBlob(where, digestOf(big), { signal }))).equals(big)).toBe(true)
+  })
+
+  it('tells a source that is wrong from a registry that is', async () => {
+    const lying = sourceOf(randomBytes(300_000), digest)
+    await expect(client.writeBlob(where, lying, { signal })).rejects.toMatchObject({ code: 'DIGEST_MISMATCH' })
+    expect(requests('POST')).toBe(1)
+  })
+
+  it('reads no more of its source than the line takes', async () => {
+    const proxy = await startFaultyProxy(double.url)
+    proxy.hold({ direction: 'up', after: 1_000_000 })
+    const control = new AbortController()
+    let read = 0
+    const source: BlobSource = {
+      digest,
+      sizeBytes: 200_000_000,
+      async *read() {
+        for (; read < 200_000_000; read += 100_000) yield Buffer.alloc(100_000)
+      },
+    }
+    const sender = testClient(options.pieceBytes === undefined ? {} : { pieceBytes: 150_000_000 })
+    const sending = sender.writeBlob({ ...where, registry: proxy.host }, source, { signal: control.signal })
+    let before = -1
+    while (before !== read || read === 0) {
+      before = read
+      await new Promise((resolve) => void setTimeout(resolve, 300))
+    }
+    expect(read).toBeLessThan(40_000_000)
+    control.abort(new Error('enough'))
+    await expect(sending).rejects.toThrow('enough')
+    sender.close()
+    await proxy.stop()
   })
 
   it('sends no smaller pieces than a registry takes', async () => {

@@ -63,7 +63,11 @@ export async function startFaultyProxy(target: string): Promise<FaultyProxy> {
         from.pause()
         to.once('drain', () => from.resume())
       }
-      if (follows === 'hold') held = true
+      if (follows === 'hold') {
+        held = true
+        // Nor is anything taken: who sends finds out that the line is full.
+        from.pause()
+      }
       if (follows === 'cut') cutAll()
     })
     from.on('end', () => {

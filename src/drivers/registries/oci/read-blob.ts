@@ -68,8 +68,6 @@ async function* readFrom(
       }
       return
     } catch (error) {
-      // Cut behind its last byte. Nothing is left to ask for, and some registries hang up on a range of nothing.
-      if (place.at === place.end && error instanceof Passing) return
       if (place.at - start >= progressBytes) tries.progressed()
       await tries.failed(error)
     }
@@ -120,6 +118,7 @@ function extentOf(answer: SiteAnswer): { readonly from: number; readonly total: 
   return { from: Number(from), total: total === undefined || total === '*' ? null : Number(total) }
 }
 
+/** Ends with the last byte that is wanted: some registries hang up when they are asked for what is behind it. */
 async function* cut(
   bytes: AsyncIterable<Uint8Array>,
   { skip, most }: { readonly skip: number; readonly most: number },
