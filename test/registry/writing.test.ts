@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { RegistryClient, RegistryOptions } from '../../src/drivers/registries/make-registry.ts'
 import type { BlobSource, Repository } from '../../src/ports/registry.ts'
-import { digestOf, manifestOf, ociManifest, readAll, skippingTime, sourceOf, testClient } from '../doubles/registry/client.ts'
+import { digestOf, manifestOf, ociManifest, readAll, settled, skippingTime, sourceOf, testClient } from '../doubles/registry/client.ts'
 import type { Fault } from '../doubles/registry/faults.ts'
 import { startFaultyProxy } from '../doubles/registry/faulty-proxy.ts'
 import { startRegistryDouble, type RegistryDouble, type RegistryDoubleOptions } from '../doubles/registry/registry-double.ts'
@@ -136,12 +136,7 @@ describe.each(forms)('sending $name to a registry that is not well', ({ options 
     }
     const sender = testClient(options.pieceBytes === undefined ? {} : { pieceBytes: 150_000_000 })
     const sending = sender.writeBlob({ ...where, registry: proxy.host }, source, { signal: control.signal })
-    let before = -1
-    while (before !== read || read === 0) {
-      before = read
-      await new Promise((resolve) => void setTimeout(resolve, 300))
-    }
-    expect(read).toBeLessThan(40_000_000)
+    expect(await settled(() => read)).toBeLessThan(40_000_000)
     control.abort(new Error('enough'))
     await expect(sending).rejects.toThrow('enough')
     sender.close()

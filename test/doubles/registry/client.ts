@@ -81,3 +81,15 @@ export async function textOfFailure(promise: Promise<unknown>): Promise<string> 
   }
   throw new Error('it did not fail')
 }
+
+/** Waits until a count that has begun stands still for 300 ms, and gives it; throws when it still goes up after 20 s. */
+export async function settled(count: () => number): Promise<number> {
+  const end = performance.now() + 20_000
+  for (let before = 0; performance.now() < end;) {
+    await new Promise((resolve) => void setTimeout(resolve, 300))
+    const now = count()
+    if (now > 0 && now === before) return now
+    before = now
+  }
+  throw new Error('it never stood still')
+}
