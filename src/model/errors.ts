@@ -35,7 +35,7 @@ export const errorCodes = {
   SCHEMA_TOO_NEW: { status: 500, retry: 'never', meaning: 'the database was written by a newer cidery' },
   UNREACHABLE: { status: 503, retry: 'soon', meaning: 'the controller did not answer' },
   TLS_REQUIRED: { status: 400, retry: 'never', meaning: 'plain HTTP is refused outside loopback' },
-  DIGEST_MISMATCH: { status: 502, retry: 'never', meaning: 'bytes of a registry are not what their digest says' },
+  DIGEST_MISMATCH: { status: 502, retry: 'never', meaning: 'bytes that were read, or were to be sent, are not what their digest says' },
   JOURNAL_BROKEN: { status: 500, retry: 'never', meaning: 'the audit journal does not verify' },
 } as const satisfies Record<string, { status: number; retry: 'soon' | 'never'; meaning: string }>
 

@@ -116,6 +116,25 @@ describe.each(forms)('sending $name to a registry that is not well', ({ options 
     expect((await readAll(client.readBlob(where, digestOf(big), { signal }))).equals(big)).toBe(true)
   })
 
+  it('hears a refusal that comes before all was sent, and sends no more', async () => {
+    let read = 0
+    const source: BlobSource = {
+      digest,
+      sizeBytes: 400_000_000,
+      async *read() {
+        for (; read < 400_000_000; read += 100_000) yield Buffer.alloc(100_000)
+      },
+    }
+    double.faults.add({ path: upload, does: { kind: 'status', status: 403, body: '{"errors":[{"code":"DENIED","message":"quota"}]}' } })
+    const sender = testClient(options.pieceBytes === undefined ? {} : { pieceBytes: 400_000_000 }, skippingTime())
+    await expect(sender.writeBlob(where, source, { signal })).rejects.toMatchObject({
+      code: 'FORBIDDEN',
+      message: expect.stringContaining('DENIED quota'),
+    })
+    expect(read).toBeLessThan(100_000_000)
+    sender.close()
+  })
+
   it('tells a source that is wrong from a registry that is', async () => {
     const lying = sourceOf(randomBytes(300_000), digest)
     await expect(client.writeBlob(where, lying, { signal })).rejects.toMatchObject({ code: 'DIGEST_MISMATCH' })
