@@ -89,6 +89,12 @@ export const tree: readonly Entry[] = [
     load: async () => (await import('./commands/image/image.ts')).image,
   },
   {
+    name: 'generate',
+    heading: 'Plan',
+    summary: 'print files for other tools: a Packer template, a workflow of GitHub Actions',
+    load: async () => (await import('./commands/generate/generate.ts')).generate,
+  },
+  {
     name: 'plan',
     heading: 'Plan',
     summary: 'show what cidery is about to do, or what a changed cidery.yaml would do',

@@ -86,6 +86,8 @@ const cases: Readonly<Record<string, Case>> = {
   'operation kill': { args: ['OPERATION'] },
   'image show': { args: [], local: true },
   'image lock': { args: [], local: true },
+  'generate packer': { args: [], local: true },
+  'generate github-actions': { args: [], local: true },
   plan: { args: [] },
   apply: { args: ['--file', spec, '--yes'] },
   explain: { args: ['mini-1'] },

@@ -49,16 +49,14 @@ export const show = command<ShowOptions>({
   },
 })
 
-/** Errors name the file as it was typed. */
+/** Errors name the file as it was typed, and each problem once. */
 export function withShownPath(cli: Cli, file: string): (error: unknown) => never {
-  const whole = resolve(cli.cwd, file)
+  const shown = (text: string) => text.replaceAll(resolve(cli.cwd, file), file)
   return (error) => {
     if (!(error instanceof CideryError)) throw error
-    throw new CideryError(error.code, error.message.replaceAll(whole, file), {
-      hint: error.hint?.replaceAll(whole, file),
-      problems: error.problems,
-      cause: error.cause,
-    })
+    const problems = error.problems?.map((problem) => ({ ...problem, file: problem.file === undefined ? undefined : shown(problem.file) }))
+    const message = problems === undefined ? error.message : (error.message.split('\n')[0] ?? '')
+    throw new CideryError(error.code, shown(message), { hint: error.hint, problems, cause: error.cause })
   }
 }
 
