@@ -19,6 +19,7 @@ const steps = [
   { name: 'types', argv: ['tsc', '-p', 'tsconfig.check.json'] },
   { name: 'types of the pure core', argv: ['tsc', '-p', 'tsconfig.pure.json'] },
   { name: 'types of the web', argv: ['tsc', '-p', 'web/tsconfig.json', '--noEmit'], when: 'web/tsconfig.json' },
+  { name: 'types of recipes', argv: ['tsc', '-p', 'tsconfig.types.json', '--noEmit'] },
   { name: 'folder rules', argv: ['node', 'tools/check-deps.js'] },
   { name: 'dead code', argv: ['knip', '--no-progress', '--no-config-hints'] },
   { name: 'format', argv: ['oxfmt', '--check'] },

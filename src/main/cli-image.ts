@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { open, readFile, rename, rm } from 'node:fs/promises'
-import { join } from 'node:path'
+import { open, readdir, readFile, rename, rm } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
 import { lockRecipe } from '../act/image/lock-recipe.ts'
 import type { LockOptions } from '../act/image/lock-recipe.ts'
 import { createSystemTimers } from '../drivers/clocks/system-timers.ts'
@@ -98,7 +98,7 @@ function git(folder: string, words: readonly string[]): Promise<string | null> {
   })
 }
 
-export type LockQuestion = Pick<LockOptions, 'indexes' | 'maxBytes' | 'timeout' | 'signal' | 'say'>
+export type LockQuestion = Pick<LockOptions, 'indexes' | 'resolve' | 'maxBytes' | 'timeout' | 'signal' | 'say'>
 
 export interface WrittenLock {
   readonly file: string
@@ -116,9 +116,26 @@ export async function writeRecipeLock(file: string, question: LockQuestion): Pro
   return { file: lockFile, lock, changed }
 }
 
+/** Parts that a killed process of ours left beside a file. */
+async function removeLeftParts(file: string): Promise<void> {
+  for (const name of await readdir(dirname(file))) {
+    const pid = name.startsWith(`${basename(file)}.part-`) ? Number(name.split('-').at(-1)) : Number.NaN
+    if (Number.isInteger(pid) && !isRunning(pid)) await rm(join(dirname(file), name), { force: true })
+  }
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    return process.kill(pid, 0)
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== 'ESRCH'
+  }
+}
+
 async function writeWhole(file: string, text: string): Promise<void> {
   const part = `${file}.part-${process.pid}`
   try {
+    await removeLeftParts(file)
     const handle = await open(part, 'w', 0o644)
     try {
       await handle.writeFile(text)

@@ -165,6 +165,10 @@ steps:
     })
     expect((await cidery(['lock', 'r.yaml', '--check'])).code).toBe(0)
     expect((await cidery(['lock', 'r.yaml', ...indexes])).stdout).toContain('is as it was')
+    // What a killed one left goes with the next that writes.
+    await writeFile(join(directory, 'r.lock.json.part-999999999'), '{')
+    await rm(join(directory, 'r.lock.json'))
+    expect((await cidery(['lock', 'r.yaml', ...indexes])).stdout).toContain('written')
     expect((await readdir(directory)).sort()).toEqual(['r.lock.json', 'r.yaml'])
   })
 

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { CideryError } from '../../model/errors.ts'
+import { debianReleases } from '../../model/image/guest.ts'
 import { baseName, recipeDownloads } from '../../model/image/lock.ts'
 import type { LockedBase, RecipeLock } from '../../model/image/lock.ts'
 import { recipePackages } from '../../model/image/recipe.ts'
@@ -48,7 +49,7 @@ export async function lockRecipe(recipe: Recipe, options: LockOptions): Promise<
 /** Suite and mirror that apt's packages come from. */
 function debianOf({ base, guest }: Recipe): { readonly mirror: string; readonly suite: string } | null {
   if (base.kind === 'debian') return { mirror: base.mirror ?? debianMirror, suite: base.suite }
-  return guest.os === 'debian' ? { mirror: debianMirror, suite: guest.release === '12' ? 'bookworm' : 'trixie' } : null
+  return guest.os === 'debian' ? { mirror: debianMirror, suite: debianReleases[guest.release] } : null
 }
 
 async function lockBase(recipe: Recipe, options: LockOptions): Promise<LockedBase | null> {

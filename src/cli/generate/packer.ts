@@ -2,7 +2,7 @@ import { CideryError } from '../../model/errors.ts'
 import type { RecipeLock } from '../../model/image/lock.ts'
 import { stepTimeout } from '../../model/image/recipe.ts'
 import type { Recipe } from '../../model/image/recipe.ts'
-import { packageOf } from '../../model/image/step.ts'
+import { managerRunsAs, packageOf } from '../../model/image/step.ts'
 import type { PackageManager, Step, StepOf } from '../../model/image/step.ts'
 import type { Tool } from '../../model/image/tool.ts'
 import { writeHcl } from './hcl.ts'
@@ -142,11 +142,12 @@ function copySteps({ from, to, mode, owner }: StepOf<'copy'>, { comment, shell }
 }
 
 const installers: Readonly<Record<PackageManager, { readonly command: string; readonly between: string }>> = {
-  apt: { command: 'sudo -n env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends', between: '=' },
+  apt: { command: 'DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends', between: '=' },
   brew: { command: 'HOMEBREW_NO_AUTO_UPDATE=1 brew install', between: '' },
   cask: { command: 'HOMEBREW_NO_AUTO_UPDATE=1 brew install --cask', between: '' },
   npm: { command: 'npm install --global', between: '@' },
-  pip: { command: 'python3 -m pip install', between: '==' },
+  // Pythons of brew and Debian say that they are not to be touched; in an image there is nobody else.
+  pip: { command: 'PIP_BREAK_SYSTEM_PACKAGES=1 python3 -m pip install', between: '==' },
   cargo: { command: 'cargo install --locked', between: '@' },
 }
 
@@ -156,7 +157,8 @@ function installLine(manager: PackageManager, list: readonly string[]): string {
     const { name, version } = packageOf(manager, text)
     return word(version === null ? name : `${name}${between}${version}`)
   })
-  return `${command} ${words.join(' ')}`
+  const asRoot = managerRunsAs[manager] === 'root' ? 'sudo -n env PATH="$PATH" ' : ''
+  return `${asRoot}${command} ${words.join(' ')}`
 }
 
 function downloadScript({ url, to }: StepOf<'download'>, lock: RecipeLock): string {

@@ -8,6 +8,16 @@ export type StepKind = (typeof stepKinds)[number]
 export const packageManagers = ['apt', 'brew', 'cask', 'npm', 'pip', 'cargo'] as const
 export type PackageManager = (typeof packageManagers)[number]
 
+/** Who runs each manager: brew refuses root, and what npm and pip install for all belongs to root. */
+export const managerRunsAs: Readonly<Record<PackageManager, 'root' | 'user'>> = {
+  apt: 'root',
+  brew: 'user',
+  cask: 'user',
+  npm: 'root',
+  pip: 'root',
+  cargo: 'user',
+}
+
 /** Path of a file or folder beside the recipe: what a build takes in is in the recipe's folder or below it. */
 const RecipePath = z
   .string()

@@ -113,7 +113,7 @@ build {
   # high: npm
   provisioner "shell" {
     inline      = [
-      "npm install --global @scope/tool@1.2.3 yarn",
+      "sudo -n env PATH=\"$PATH\" npm install --global @scope/tool@1.2.3 yarn",
     ]
     timeout     = "1800s"
     max_retries = 2
@@ -122,7 +122,7 @@ build {
   # high: pip
   provisioner "shell" {
     inline      = [
-      "python3 -m pip install meson==1.8.2",
+      "sudo -n env PATH=\"$PATH\" PIP_BREAK_SYSTEM_PACKAGES=1 python3 -m pip install meson==1.8.2",
     ]
     timeout     = "1800s"
     max_retries = 2

@@ -96,7 +96,7 @@ build {
   # runtimes: yarn
   provisioner "shell" {
     inline      = [
-      "npm install --global yarn@1.22.22",
+      "sudo -n env PATH=\"$PATH\" npm install --global yarn@1.22.22",
     ]
     timeout     = "1800s"
     max_retries = 2
