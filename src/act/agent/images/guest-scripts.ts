@@ -1,5 +1,5 @@
 import type { Cleanup, Guest, GuestSettings } from '../../../model/image/guest.ts'
-import { packageOf, type PackageManager, type StepOf } from '../../../model/image/step.ts'
+import { managerRunsAs, packageOf, type PackageManager, type StepOf } from '../../../model/image/step.ts'
 
 /** A shell script, and who runs it. */
 export interface Script {
@@ -8,12 +8,6 @@ export interface Script {
 }
 
 type Packages = StepOf<'packages'>
-
-/** Who a package manager is run by: Homebrew and cargo refuse root or install into a home. */
-const runsAsRoot = { apt: true, npm: true, pip: true, brew: false, cask: false, cargo: false } as const satisfies Record<
-  PackageManager,
-  boolean
->
 
 const quoted = (word: string): string => `'${word.replaceAll("'", `'\\''`)}'`
 
@@ -49,7 +43,7 @@ export function packagesScript({ manager, list }: Packages, locked: (key: string
     const { name, version } = packageOf(manager, text)
     return packageWord(manager, name, version ?? locked(`${manager}/${name}`))
   })
-  return { text: install[manager](words.join(' ')), asRoot: runsAsRoot[manager] }
+  return { text: install[manager](words.join(' ')), asRoot: managerRunsAs[manager] === 'root' }
 }
 
 const sshDropIn = '/etc/ssh/sshd_config.d/100-cidery.conf'
