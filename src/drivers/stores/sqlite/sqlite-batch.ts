@@ -12,7 +12,7 @@ export interface BatchLimit extends WorkLimit {
 /** Opens the one transaction that the closures of a group commit share. */
 export async function beginSqliteBatch(connection: SqliteConnection, surface: Surface, limit: BatchLimit): Promise<Batch> {
   begin(connection)
-  const changesBefore = connection.totalChanges()
+  const changesBefore = connection.changes()
 
   async function run(work: Work): Promise<WorkOutcome> {
     connection.step('savepoint work')
@@ -31,10 +31,10 @@ export async function beginSqliteBatch(connection: SqliteConnection, surface: Su
   return {
     run,
     async commit() {
-      const changed = connection.totalChanges() !== changesBefore
+      const changed = connection.changes() !== changesBefore
       lostUnless(() => {
         limit.beforeCommit?.()
-        connection.exec('commit')
+        connection.step('commit')
       })
       return changed
     },
@@ -47,7 +47,7 @@ export async function beginSqliteBatch(connection: SqliteConnection, surface: Su
 /** Another program (a backup, a shell) may hold the database for a moment: then the whole batch waits and tries again. */
 function begin(connection: SqliteConnection): void {
   try {
-    connection.exec('begin immediate')
+    connection.step('begin immediate')
   } catch (error) {
     throw new BatchLost(asError(error), error instanceof CideryError && isBusy(error.cause))
   }

@@ -96,12 +96,12 @@ export class SharedReader implements ReadSource {
   read<T>(work: (db: Reader) => Promise<T>): Promise<T> {
     const { connection, surface, turn, limit } = this.#options
     return turn.run(async () => {
-      connection.exec('pragma query_only=1; begin')
+      connection.step('pragma query_only=1')
       try {
+        // While it is this read's turn nothing is written: it sees one state without a transaction of its own.
         return await surface.run(work, limit)
       } finally {
-        if (connection.inTransaction) connection.exec('rollback')
-        connection.exec('pragma query_only=0')
+        connection.step('pragma query_only=0')
       }
     })
   }
