@@ -15,17 +15,19 @@ export function createWakeUp(timers: Timers): WakeUp {
   let woken = false
   let closed = false
   let endWait: (() => void) | null = null
-  const endings = new Set<() => void>()
+  /** Two at most: of a wait, and of a pause. No `Set`: its old tables keep alive what the new ones hold, until the next full collection. */
+  const endings: (() => void)[] = []
 
   function sleep(ms: Milliseconds, begun: (end: () => void) => void): Promise<void> {
     return new Promise((resolve) => {
       const timer = ms === Number.POSITIVE_INFINITY ? null : timers.after(ms, end)
       function end(): void {
         timer?.cancel()
-        endings.delete(end)
+        const at = endings.indexOf(end)
+        if (at >= 0) endings.splice(at, 1)
         resolve()
       }
-      endings.add(end)
+      endings.push(end)
       begun(end)
     })
   }
@@ -47,7 +49,7 @@ export function createWakeUp(timers: Timers): WakeUp {
     },
     close() {
       closed = true
-      for (const end of endings) end()
+      for (const end of [...endings]) end()
     },
   }
 }

@@ -9,7 +9,7 @@ import type { Log } from '../ports/log.ts'
 import type { SecretBox, Signer } from '../ports/secrets.ts'
 import type { Clock } from '../ports/time.ts'
 import type { Tell } from './happening.ts'
-import { mortalTimers, never, newLife, type Life } from './life.ts'
+import { mortalTimers, newLife, type Life } from './life.ts'
 import { namedRandom, seededIds } from './random.ts'
 import type { SharedStore } from './shared-store.ts'
 import { localClock, type LocalClock, type VirtualTime } from './virtual-time.ts'
@@ -150,16 +150,18 @@ export function simulatedController(around: ControllerSurroundings): SimulatedCo
   async function ask<T>(work: (core: ControllerCore) => Promise<T>): Promise<T> {
     const now = serving
     if (now === null) throw new CideryError('UNREACHABLE', `${name} does not answer`)
-    const frozen = now.life.running()
-    if (frozen !== null) await Promise.race([frozen, now.life.died])
-    const gone = now.life.died.then(() => {
-      throw new CideryError('UNREACHABLE', `${name} went away`)
-    })
-    gone.catch(() => {
-      // Thrown by the race below, or nobody asks any more.
-    })
-    if (!now.life.alive) return gone
-    return Promise.race([work(now.core).then((value) => (now.life.alive ? value : never<T>())), gone])
+    const { core, life } = now
+    const frozen = life.running()
+    if (frozen !== null) await Promise.race([frozen, life.died])
+    const goneAway = (): CideryError => new CideryError('UNREACHABLE', `${name} went away`)
+    if (!life.alive) throw goneAway()
+    const { promise, resolve, reject } = Promise.withResolvers<T>()
+    const stopListening = life.onEnd(() => reject(goneAway()))
+    // What a dead process answers nobody hears.
+    work(core)
+      .then((value) => (life.alive ? resolve(value) : undefined), reject)
+      .finally(stopListening)
+    return promise
   }
 
   return {

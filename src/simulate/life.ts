@@ -7,8 +7,10 @@ export type Moment = 'before' | 'after'
 export interface Life {
   readonly alive: boolean
   readonly frozen: boolean
-  /** Resolves when it is over. */
+  /** Resolves when it is over. What is asked of a process again and again listens by `onEnd`: a promise keeps all that ever waited for it. */
   readonly died: Promise<void>
+  /** Calls back when it is over. Returns how to stop. */
+  onEnd(listener: () => void): () => void
   end(): void
   /** Ends at the nth call of a port from now; `of`: only calls of this name count. */
   endAtCall(calls: number, moment: Moment, of?: string): void
@@ -47,10 +49,12 @@ export function newLife(): Life {
   let into: string | null = null
   let struck = false
   let thawed: PromiseWithResolvers<void> | null = null
+  const listeners: (() => void)[] = []
 
   function end(): void {
     alive = false
     die()
+    for (const listener of listeners.splice(0)) listener()
   }
 
   return {
@@ -61,6 +65,13 @@ export function newLife(): Life {
       return thawed !== null
     },
     died,
+    onEnd(listener) {
+      listeners.push(listener)
+      return () => {
+        const at = listeners.indexOf(listener)
+        if (at >= 0) listeners.splice(at, 1)
+      }
+    },
     end,
     endAtCall(count, when, of) {
       calls = count
@@ -116,13 +127,21 @@ export async function inLife<T>(life: Life, work: () => Promise<T>, name = ''): 
   if (frozenBefore !== null) await frozenBefore
   const fate = life.call(name)
   if (fate === 'never') return never()
-  const value = await work().catch(async (error: unknown) => {
-    await heard(life)
+  let value: T
+  try {
+    value = await work()
+  } catch (error) {
+    if (!hears(life)) await heard(life)
     throw error
-  })
+  }
   if (fate === 'unheard') life.end()
-  await heard(life)
+  if (!hears(life)) await heard(life)
   return value
+}
+
+/** Whether an answer reaches the process now. */
+function hears(life: Life): boolean {
+  return life.alive && !life.frozen
 }
 
 /** Resolves when the process may go on; never when it is dead. */
@@ -141,7 +160,8 @@ export function mortalPort<T extends object>(port: T, life: Life): T {
       if (known !== undefined) return known
       const member: unknown = Reflect.get(target, name)
       if (typeof member !== 'function') return member
-      const mortal = (...args: unknown[]): unknown => inLife(life, async () => Reflect.apply(member, target, args) as unknown, String(name))
+      const called = String(name)
+      const mortal = (...args: unknown[]): unknown => inLife(life, () => Reflect.apply(member, target, args) as Promise<unknown>, called)
       wrapped.set(name, mortal)
       return mortal
     },

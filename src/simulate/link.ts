@@ -1,3 +1,4 @@
+import { onAbort } from '../act/agent/on-abort.ts'
 import { CideryError } from '../model/errors.ts'
 import type { HostId } from '../model/id.ts'
 import type { Milliseconds } from '../model/instant.ts'
@@ -55,13 +56,12 @@ export function simulatedLink(around: LinkSurroundings): ControllerLink {
     const leaving = new AbortController()
     const leave = (): void => leaving.abort(signal?.reason)
     const late = timers.after(limitMs, () => leaving.abort(new CideryError('UNREACHABLE', `${controller.name} gave no answer in time`)))
-    if (signal?.aborted === true) leave()
-    signal?.addEventListener('abort', leave, { once: true })
+    const stopListening = signal === undefined ? null : onAbort(signal, leave)
     try {
       return await line.carry((far) => controller.ask((core) => work(core, far)), leaving.signal)
     } finally {
       late.cancel()
-      signal?.removeEventListener('abort', leave)
+      stopListening?.()
     }
   }
 

@@ -1,3 +1,4 @@
+import { onAbort } from '../act/agent/on-abort.ts'
 import { createHeap } from '../decide/heap.ts'
 import type { Instant, Milliseconds } from '../model/instant.ts'
 import type { Clock, Timer, Timers } from '../ports/time.ts'
@@ -5,7 +6,7 @@ import type { Clock, Timer, Timers } from '../ports/time.ts'
 interface Waiting {
   readonly at: Milliseconds
   readonly order: number
-  readonly run: () => void
+  run: () => void
   cancelled: boolean
 }
 
@@ -40,6 +41,10 @@ export const simulatedEpoch: Instant = Date.UTC(2026, 8, 21)
 /** A machine does not start to count at zero. */
 const steadyStart = 1_000_000
 
+function nothing(): void {
+  // What was cancelled does.
+}
+
 export function virtualTime(options: VirtualTimeOptions): VirtualTime {
   const startAt = options.startAt ?? simulatedEpoch
   const waiting = createHeap<Waiting>([], (a, b) => a.at - b.at || a.order - b.order)
@@ -57,27 +62,28 @@ export function virtualTime(options: VirtualTimeOptions): VirtualTime {
       cancel() {
         if (entry.cancelled) return
         entry.cancelled = true
+        // It stays in line until its moment comes: what it would have done must not stay with it.
+        entry.run = nothing
         live -= 1
       },
     }
   }
 
   function sleep(delay: Milliseconds, signal?: AbortSignal): Promise<void> {
-    return new Promise((resolve, reject) => {
-      if (signal?.aborted === true) {
-        reject(signal.reason as Error)
-        return
-      }
-      const timer = after(delay, () => {
-        signal?.removeEventListener('abort', abort)
-        resolve()
-      })
-      function abort(): void {
-        timer.cancel()
-        reject(signal?.reason as Error)
-      }
-      signal?.addEventListener('abort', abort, { once: true })
+    const { promise, resolve, reject } = Promise.withResolvers<void>()
+    if (signal === undefined) {
+      after(delay, resolve)
+      return promise
+    }
+    const timer = after(delay, () => {
+      stopListening()
+      resolve()
     })
+    const stopListening = onAbort(signal, () => {
+      timer.cancel()
+      reject(signal.reason as Error)
+    })
+    return promise
   }
 
   /** The next timer that is due by a moment, taken out. */

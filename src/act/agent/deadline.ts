@@ -2,6 +2,7 @@ import { CideryError } from '../../model/errors.ts'
 import { formatDuration, type Milliseconds } from '../../model/instant.ts'
 import type { Random } from '../../ports/random.ts'
 import type { Clock, Timers } from '../../ports/time.ts'
+import { onAbort } from './on-abort.ts'
 
 export interface Deadline {
   readonly ms: Milliseconds
@@ -16,7 +17,7 @@ export async function withDeadline<T>(timers: Timers, work: Promise<T>, limit: D
   const { promise, resolve, reject } = Promise.withResolvers<T>()
   const { ms, what, signal } = limit
   const timer = timers.after(ms, () => reject(new CideryError('UNAVAILABLE', `${what} took longer than ${formatDuration(ms)}`)))
-  const stopListening = signal === undefined ? null : onAbort(signal, reject)
+  const stopListening = signal === undefined ? null : onAbort(signal, () => reject(signal.reason as Error))
   work.then(resolve, reject)
   try {
     return await promise
@@ -26,19 +27,10 @@ export async function withDeadline<T>(timers: Timers, work: Promise<T>, limit: D
   }
 }
 
-function onAbort(signal: AbortSignal, reject: (reason: Error) => void): () => void {
-  function abort(): void {
-    reject(signal.reason as Error)
-  }
-  if (signal.aborted) abort()
-  else signal.addEventListener('abort', abort, { once: true })
-  return () => signal.removeEventListener('abort', abort)
-}
-
 /** Rejects as soon as the signal is aborted, with its reason. */
 export async function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   const { promise, resolve, reject } = Promise.withResolvers<T>()
-  const stopListening = onAbort(signal, reject)
+  const stopListening = onAbort(signal, () => reject(signal.reason as Error))
   // After an abort it is too late to matter.
   work.then(resolve, reject)
   try {

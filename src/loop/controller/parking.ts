@@ -23,7 +23,9 @@ export interface ParkOptions {
 }
 
 export function createParking(timers: Timers): Parking {
-  const parked = new Map<string, (how: Left) => void>()
+  /** Null: nobody of the host waits. Its entry stays: a table that shrinks and grows with each poll keeps the old ones alive until the next full collection. */
+  const parked = new Map<string, ((how: Left) => void) | null>()
+  let waiting = 0
   const calls = new Map<string, number>()
   let callsToAll = 0
 
@@ -41,11 +43,15 @@ export function createParking(timers: Timers): Parking {
       function leave(how: Left): void {
         timer.cancel()
         wait.signal.removeEventListener('abort', abort)
-        if (parked.get(hostId) === leave) parked.delete(hostId)
+        if (parked.get(hostId) === leave) {
+          parked.set(hostId, null)
+          waiting -= 1
+        }
         resolve(how)
       }
       wait.signal.addEventListener('abort', abort, { once: true })
       parked.set(hostId, leave)
+      waiting += 1
     })
   }
 
@@ -60,10 +66,10 @@ export function createParking(timers: Timers): Parking {
     },
     callAll() {
       callsToAll += 1
-      for (const leave of parked.values()) leave('called')
+      for (const leave of parked.values()) leave?.('called')
     },
-    has: (hostId) => parked.has(hostId),
-    hosts: () => [...parked.keys()],
-    size: () => parked.size,
+    has: (hostId) => (parked.get(hostId) ?? null) !== null,
+    hosts: () => [...parked].flatMap(([id, leave]) => (leave === null ? [] : [id])),
+    size: () => waiting,
   }
 }
