@@ -27,8 +27,11 @@ export async function observeFacts(
   ports: Pick<AgentPorts, 'probe' | 'engines' | 'clock' | 'releases'>,
   known: KnownToAgent,
 ): Promise<HostFacts> {
+  // All of them look at once; none of them rejects.
   const looking = [...ports.engines.values()].map((engine) => observeEngine(engine, known))
-  const [host, engines] = await Promise.all([ports.probe.facts(), Promise.all(looking)])
+  const host = await ports.probe.facts()
+  const engines: EngineSight[] = []
+  for (const sight of looking) engines.push(await sight)
   return {
     ...host,
     at: ports.clock.now(),
@@ -59,19 +62,24 @@ interface EngineSight {
 type Settled<T> = PromiseSettledResult<T>
 
 async function observeEngine(engine: Engine | RebootableEngine, { before, residue }: KnownToAgent): Promise<EngineSight> {
-  const looks = [asked(() => engine.probe()), asked(() => engine.list()), asked(() => illOf(engine))] as const
-  const [probed, listed, ill] = await Promise.allSettled(looks)
+  const probing = settled(() => engine.probe())
+  const listing = settled(() => engine.list())
+  const ailing = settled(() => illOf(engine))
   const { name } = engine
   return {
-    facts: withResidue(factsOf(name, probed), residue.get(name) ?? []),
-    sandboxes: sandboxesOf(name, listed, before),
-    ills: illsOf(name, ill, before),
+    facts: withResidue(factsOf(name, await probing), residue.get(name) ?? []),
+    sandboxes: sandboxesOf(name, await listing, before),
+    ills: illsOf(name, await ailing, before),
   }
 }
 
 /** Also what is thrown at once is a failure of this one look. */
-async function asked<T>(look: () => Promise<T>): Promise<T> {
-  return look()
+async function settled<T>(look: () => Promise<T>): Promise<Settled<T>> {
+  try {
+    return { status: 'fulfilled', value: await look() }
+  } catch (reason) {
+    return { status: 'rejected', reason }
+  }
 }
 
 async function illOf(engine: Engine | RebootableEngine): Promise<string | null> {
