@@ -168,14 +168,29 @@ export function createControllerLoop(options: ControllerLoopOptions): Controller
     }
   }
 
+  /** Until something may have changed, or the next pass is due. The lead is held meanwhile: that alone is no reason to look at everything. */
   async function wait(failuresInARow: number): Promise<void> {
     if (stopped) return
     if (failuresInARow > 0) return wakeUp.pause(Math.min(longestBackOff, lead.holdEvery(), 100 * 2 ** Math.min(10, failuresInARow)))
-    const longest = Math.min(atLeastEvery, lead.holdEvery())
     // What is due and not done by those that follow would be due again at once.
-    const untilNext = plan.nextAt === null || !lead.leads() ? longest : Math.max(0, plan.nextAt - clock.now())
-    const isWoken = await wakeUp.wait(Math.min(longest, untilNext))
-    if (isWoken && !stopped) await wakeUp.pause(gather)
+    const untilNext = plan.nextAt === null || !lead.leads() ? atLeastEvery : Math.max(0, plan.nextAt - clock.now())
+    const nextAt = clock.steady() + Math.min(atLeastEvery, untilNext)
+    do {
+      const isWoken = await wakeUp.wait(Math.min(nextAt - clock.steady(), lead.holdEvery()))
+      if (stopped) return
+      if (isWoken) return wakeUp.pause(gather)
+    } while (clock.steady() < nextAt && (await holdsAsBefore()))
+  }
+
+  /** Renews the lead, or looks for it. False: it moved, or could not be held; the pass that follows sees to that. */
+  async function holdsAsBefore(): Promise<boolean> {
+    const before = lead.leads()
+    try {
+      await lead.hold()
+    } catch {
+      return false
+    }
+    return lead.leads() === before
   }
 
   return {

@@ -49,7 +49,7 @@ export function createWakeUp(timers: Timers): WakeUp {
     },
     close() {
       closed = true
-      for (const end of [...endings]) end()
+      for (const end of endings.splice(0)) end()
     },
   }
 }

@@ -5,6 +5,7 @@ import type { AttemptReport } from '../model/sync.ts'
 import type { Reader } from '../ports/store.ts'
 import { chunks } from './chunks.ts'
 import type { Applied, RecordTx } from './commit.ts'
+import { compiledOnce } from './compiled.ts'
 import { countFailure, findHostRow } from './hosts.ts'
 import { endJob, findJob, saveJob } from './jobs.ts'
 import { attemptOf, attemptRow, hostOf, type AttemptRow } from './rows.ts'
@@ -69,8 +70,10 @@ export async function assignJob(tx: RecordTx, assignment: Assignment): Promise<A
 }
 
 export async function findAttemptRow(db: Reader, id: string): Promise<AttemptRow | undefined> {
-  return db.selectFrom('attempts').selectAll().where('id', '=', id).executeTakeFirst()
+  return (await attemptById(db, id))[0]
 }
+
+const attemptById = compiledOnce((db: Reader, id: string) => db.selectFrom('attempts').selectAll().where('id', '=', id))
 
 export async function readLiveAttemptOfJob(db: Reader, jobId: string): Promise<Attempt | null> {
   const row = await db

@@ -1,12 +1,46 @@
 import type { Host, HostFacts } from '../model/host.ts'
 import type { Milliseconds } from '../model/instant.ts'
 import type { BuildAcknowledgement, SyncRequest, SyncResponse } from '../model/sync.ts'
+import type { Reader } from '../ports/store.ts'
 import { recordAttemptReport } from './attempts.ts'
 import { recordBuildReport } from './builds.ts'
 import type { Author, Recorder, RecordTx } from './commit.ts'
+import { compiledOnce } from './compiled.ts'
 import { findHostRow, recordHostReport } from './hosts.ts'
 import { recordOperationReport } from './operations.ts'
+import type { HostRow } from './rows.ts'
 import { recordSandboxReports } from './sandboxes.ts'
+
+/** A host's row, and what an answer to the host hangs on beside it. */
+export type PolledHost = HostRow & {
+  /** Of the lead; null before anybody led. */
+  readonly lead_epoch: number | null
+  /** One that has not ended; null: there is none. */
+  readonly live_operation: string | null
+}
+
+/** What an answer to a host goes by, in one statement: beside another controller every poll asks. */
+export async function findPolledHost(db: Reader, id: string): Promise<PolledHost | undefined> {
+  return (await polledHost(db, id))[0]
+}
+
+const polledHost = compiledOnce((db: Reader, id: string) =>
+  db
+    .selectFrom('hosts')
+    .selectAll('hosts')
+    .select((eb) => [
+      eb.selectFrom('lead').select('epoch').where('lead.id', '=', 1).as('lead_epoch'),
+      eb
+        .selectFrom('operations')
+        .select('operations.id')
+        .whereRef('operations.host_id', '=', 'hosts.id')
+        .where('operations.ended_at', 'is', null)
+        .orderBy('operations.id')
+        .limit(1)
+        .as('live_operation'),
+    ])
+    .where('hosts.id', '=', id),
+)
 
 /** What one sync brought, put into the controller's time. */
 export interface HostReport {

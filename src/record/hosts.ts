@@ -6,13 +6,16 @@ import type { Attempt, EngineName, Outcome } from '../model/job.ts'
 import type { Reader, Tables, Writer } from '../ports/store.ts'
 import { chunks } from './chunks.ts'
 import type { RecordTx } from './commit.ts'
+import { compiledOnce } from './compiled.ts'
 import { pageOfRows, readCursor, type Page, type PageRequest } from './pages.ts'
 import { hostDocOf, hostOf, type HostRow } from './rows.ts'
 import { forgetSandboxesOf } from './sandboxes.ts'
 
 export async function findHostRow(db: Reader, id: string): Promise<HostRow | undefined> {
-  return db.selectFrom('hosts').selectAll().where('id', '=', id).executeTakeFirst()
+  return (await hostById(db, id))[0]
 }
+
+const hostById = compiledOnce((db: Reader, id: string) => db.selectFrom('hosts').selectAll().where('id', '=', id))
 
 /** A host by id or name; of hosts that had the same name one after another, the one that is not retired, else the latest. */
 export async function readHost(db: Reader, idOrName: string): Promise<Host> {

@@ -4,6 +4,7 @@ import { jobCan, type Job, type JobState, type Outcome, type ResolvedJob } from 
 import type { Reader } from '../ports/store.ts'
 import { chunks } from './chunks.ts'
 import type { RecordTx } from './commit.ts'
+import { compiledOnce } from './compiled.ts'
 import { pageOfRows, readCursor, type Page, type PageRequest } from './pages.ts'
 import { jobOf, jobRow, type JobRow } from './rows.ts'
 
@@ -61,9 +62,11 @@ export async function countQueued(db: Reader, queue: string): Promise<number> {
 }
 
 export async function findJob(db: Reader, id: string): Promise<Job | null> {
-  const row = await db.selectFrom('jobs').selectAll().where('id', '=', id).executeTakeFirst()
+  const [row] = await jobById(db, id)
   return row === undefined ? null : jobOf(row)
 }
+
+const jobById = compiledOnce((db: Reader, id: string) => db.selectFrom('jobs').selectAll().where('id', '=', id))
 
 export async function readJob(db: Reader, id: string): Promise<Job> {
   const job = await findJob(db, id)

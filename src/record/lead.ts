@@ -1,6 +1,7 @@
 import { CideryError } from '../model/errors.ts'
 import type { Instant, Milliseconds } from '../model/instant.ts'
 import type { Reader, Writer } from '../ports/store.ts'
+import { compiledOnce } from './compiled.ts'
 
 export interface Lead {
   readonly epoch: number
@@ -69,6 +70,8 @@ export async function requireEpoch(tx: Reader, epoch: number): Promise<Lead> {
 
 /** Who leads, or led last; null on a state that never had a leader. */
 export async function readLead(db: Reader): Promise<Lead | null> {
-  const row = await db.selectFrom('lead').selectAll().where('id', '=', 1).executeTakeFirst()
+  const [row] = await leadRow(db)
   return row === undefined ? null : { epoch: row.epoch, holder: row.holder, expiresAt: row.expires_at }
 }
+
+const leadRow = compiledOnce((db: Reader) => db.selectFrom('lead').selectAll().where('id', '=', 1))

@@ -3,6 +3,7 @@ import type { Instant } from '../model/instant.ts'
 import type { Signer } from '../ports/secrets.ts'
 import type { Reader, Writer } from '../ports/store.ts'
 import { chainHash, genesisHash, readCheckpoint, signCheckpoint, type Checkpoint } from './chain.ts'
+import { compiledOnce } from './compiled.ts'
 import { appendEvents, readEvent } from './journal.ts'
 import { requireEpoch } from './lead.ts'
 
@@ -81,9 +82,20 @@ async function readHead(db: Reader): Promise<{ readonly number: number; readonly
 
 /** The newest checkpoint, which stands at the last sealed event. */
 export async function readNewestCheckpoint(db: Reader): Promise<Checkpoint | null> {
-  const row = await db.selectFrom('checkpoints').selectAll().orderBy('number', 'desc').limit(1).executeTakeFirst()
+  const [row] = await newestCheckpoint(db)
   return row === undefined ? null : readCheckpoint(row)
 }
+
+const newestCheckpoint = compiledOnce((db: Reader) => db.selectFrom('checkpoints').selectAll().orderBy('number', 'desc').limit(1))
+
+/** Whether events wait for their numbers. */
+export async function hasUnsealed(db: Reader): Promise<boolean> {
+  return (await firstUnsealed(db)).length > 0
+}
+
+const firstUnsealed = compiledOnce((db: Reader) =>
+  db.selectFrom('events').select('seq').where('number', 'is', null).orderBy('epoch').orderBy('seq').limit(1),
+)
 
 async function storeCheckpoint(tx: Writer, checkpoint: Checkpoint): Promise<void> {
   const row = { hash: checkpoint.hash, at: checkpoint.at, signature: checkpoint.signature, cut: checkpoint.cut ? 1 : 0 }

@@ -1,5 +1,6 @@
 import { CideryError } from '../model/errors.ts'
 import type { Reader, Writer } from '../ports/store.ts'
+import { compiledOnce } from './compiled.ts'
 
 /** One version of the spec as its author wrote it, comments and all. */
 export interface StoredSpec {
@@ -26,9 +27,11 @@ export async function readSpec(db: Reader): Promise<StoredSpec> {
 
 /** Generation of the spec in force: cheap enough to ask before each pass. */
 export async function readSpecGeneration(db: Reader): Promise<number> {
-  const row = await db.selectFrom('specs').select('generation').orderBy('generation', 'desc').limit(1).executeTakeFirst()
+  const [row] = await newestGeneration(db)
   return row?.generation ?? firstSpec.generation
 }
+
+const newestGeneration = compiledOnce((db: Reader) => db.selectFrom('specs').select('generation').orderBy('generation', 'desc').limit(1))
 
 /** Puts a spec in force whose generation is one above the present one. Throws STALE_GENERATION when another one came first. */
 export async function applySpec(tx: Writer, spec: StoredSpec): Promise<void> {

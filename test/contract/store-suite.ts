@@ -2,7 +2,8 @@ import { sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createSystemClock } from '../../src/drivers/clocks/system-clock.ts'
 import { CideryError } from '../../src/model/errors.ts'
-import type { MigratableStore, Writer } from '../../src/ports/store.ts'
+import type { MigratableStore, Reader, Writer } from '../../src/ports/store.ts'
+import { compiledOnce } from '../../src/record/compiled.ts'
 import { recordLastSeen } from '../../src/record/hosts.ts'
 import { migrate } from '../../src/record/migrate.ts'
 
@@ -265,6 +266,30 @@ export function describeStore(kase: StoreCase): void {
         const removed = await tx.deleteFrom('meta').where('key', '=', 'count1').returning('value').execute()
         expect(removed.map((row) => row.value)).toEqual(['y'])
       })
+    })
+
+    it('sends a query that was compiled once with the values of each call', async () => {
+      const between = compiledOnce((db: Reader, from: string, to: string) =>
+        db
+          .selectFrom('meta')
+          .select('key')
+          .where('value', '=', 'same')
+          .where('key', '>=', from)
+          .where('key', '<', to)
+          .orderBy('key')
+          .limit(2),
+      )
+      const keys = async (db: Reader, from: string, to: string): Promise<readonly string[]> =>
+        (await between(db, from, to)).map(({ key }) => key)
+      await store.write(async (tx) => {
+        for (const key of ['once-a', 'once-b', 'once-c', 'once-d']) await setMeta(tx, key, 'same')
+        await setMeta(tx, 'once-bb', 'other')
+        expect(await keys(tx, 'once-c', 'once-z')).toEqual(['once-c', 'once-d'])
+      })
+      expect(await store.read(async (db) => [await keys(db, 'once-a', 'once-d'), await keys(db, 'once-d', 'once-z')])).toEqual([
+        ['once-a', 'once-b'],
+        ['once-d'],
+      ])
     })
 
     it('lets a job have one attempt that has not ended', async () => {

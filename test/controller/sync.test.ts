@@ -240,7 +240,7 @@ describe('sync', () => {
       lastSeen: fleet.core.lastSeen,
       maxParked: 1,
       alone: true,
-      epoch: async () => 1,
+      epoch: () => 1,
       spec: fleet.core.services.spec,
       settings: () => ({}) as never,
       checkpoint: () => null,

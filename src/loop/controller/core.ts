@@ -16,7 +16,7 @@ import type { Store } from '../../ports/store.ts'
 import type { Clock, Timers } from '../../ports/time.ts'
 import { createRecorder, system, type Recorder } from '../../record/commit.ts'
 import { desireOfAllHosts } from '../../record/hosts.ts'
-import { readLead, requireEpoch } from '../../record/lead.ts'
+import { requireEpoch } from '../../record/lead.ts'
 import { removeOld } from '../../record/retention.ts'
 import { markEvery, renewBlobMark } from '../../record/shared-state.ts'
 import { readSpec, readSpecGeneration } from '../../record/specs.ts'
@@ -144,7 +144,7 @@ export async function createControllerCore(ports: CorePorts, options: CoreOption
     lastSeen,
     alone: options.alone,
     // Nobody else can have taken the lead of a locked state directory.
-    epoch: async (db) => (options.alone ? lead.epoch() : ((await readLead(db))?.epoch ?? lead.epoch())),
+    epoch: (ofLead) => (options.alone ? lead.epoch() : (ofLead ?? lead.epoch())),
     spec: () => current.spec,
     settings: (host) => settingsFor(current.spec, host),
     checkpoint: journal.checkpoint,

@@ -3,10 +3,10 @@ import { minute, second, type Instant, type Milliseconds } from '../../model/ins
 import type { SyncResponse } from '../../model/sync.ts'
 import type { Log } from '../../ports/log.ts'
 import type { Signer } from '../../ports/secrets.ts'
-import type { Reader, Store, Writer } from '../../ports/store.ts'
+import type { Store, Writer } from '../../ports/store.ts'
 import type { Clock, Timers } from '../../ports/time.ts'
 import { appendEvents } from '../../record/journal.ts'
-import { cutJournal, readNewestCheckpoint, sealEvents } from '../../record/seal.ts'
+import { cutJournal, hasUnsealed, readNewestCheckpoint, sealEvents } from '../../record/seal.ts'
 import { createWakeUp } from '../wake-up.ts'
 import type { Lead } from './lead.ts'
 
@@ -116,9 +116,4 @@ export async function createJournalKeeper(options: JournalKeeperOptions): Promis
       await running
     },
   }
-}
-
-async function hasUnsealed(db: Reader): Promise<boolean> {
-  const first = db.selectFrom('events').select('seq').where('number', 'is', null).orderBy('epoch').orderBy('seq').limit(1)
-  return (await first.executeTakeFirst()) !== undefined
 }

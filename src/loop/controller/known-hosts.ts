@@ -7,7 +7,7 @@ import type { Reader } from '../../ports/store.ts'
 import type { Recorder } from '../../record/commit.ts'
 import { readDesired, type DesiredRows } from '../../record/desired.ts'
 import { keySince } from '../../record/host-keys.ts'
-import { findHostRow } from '../../record/hosts.ts'
+import { findPolledHost } from '../../record/host-sync.ts'
 import { awaitsProof, liveOperationsOfHosts } from '../../record/operations.ts'
 import { hostOf } from '../../record/rows.ts'
 
@@ -56,8 +56,8 @@ export interface KnownHostsOptions {
    * look into the store. Word of other controllers may be late or get lost: beside them each look reads.
    */
   readonly alone: boolean
-  /** Epoch of the lead, read with the rest: agents refuse a lower one than they obeyed. */
-  readonly epoch: (db: Reader) => Promise<number>
+  /** The epoch to answer under, by that of the lead, which is read with the rest: agents refuse a lower one than they obeyed. */
+  readonly epoch: (ofLead: number | null) => number
 }
 
 export function createKnownHosts(options: KnownHostsOptions): KnownHosts {
@@ -73,11 +73,11 @@ export function createKnownHosts(options: KnownHostsOptions): KnownHosts {
   })
 
   async function read(db: Reader, { hostId, moved }: HostQuestion, now: Instant) {
-    const row = await findHostRow(db, hostId)
+    const row = await findPolledHost(db, hostId)
     if (row === undefined || row.state === 'retired') throw retired()
     const host = hostOf(row)
-    const epoch = await options.epoch(db)
-    const operations = await liveOperationsOfHosts(db, [hostId])
+    const epoch = options.epoch(row.lead_epoch)
+    const operations = row.live_operation === null ? [] : await liveOperationsOfHosts(db, [hostId])
     const doneAt = Math.max(...operations.filter(awaitsProof).map(({ completedAt }) => completedAt ?? 0))
     const { name, state, bootId, desiredGeneration: generation } = host
     const factsAt = factsTakenAt(host)

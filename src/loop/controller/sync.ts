@@ -5,7 +5,6 @@ import type { Spec } from '../../model/spec.ts'
 import { syncProtocol, type AgentSettings, type SyncRequest, type SyncResponse } from '../../model/sync.ts'
 import { bringsNews, isOtherInstance } from '../../observe/host-report.ts'
 import type { Log } from '../../ports/log.ts'
-import type { Reader } from '../../ports/store.ts'
 import type { Clock, Timers } from '../../ports/time.ts'
 import type { Recorder } from '../../record/commit.ts'
 import { recordReport, type StoredReport } from '../../record/host-sync.ts'
@@ -32,8 +31,8 @@ export interface SyncHandlerOptions {
   readonly lastSeen: LastSeen
   /** No other controller writes to this store. */
   readonly alone: boolean
-  /** Epoch of the lead, read with the rest: agents refuse a lower one than they obeyed. */
-  readonly epoch: (db: Reader) => Promise<number>
+  /** The epoch to answer under, by that of the lead, which is read with the rest: agents refuse a lower one than they obeyed. */
+  readonly epoch: (ofLead: number | null) => number
   readonly spec: () => Spec
   readonly settings: (host: Host) => AgentSettings
   readonly checkpoint: () => SyncResponse['checkpoint']

@@ -47,6 +47,7 @@ export async function beginSqliteBatch(connection: SqliteConnection, surface: Su
 /** Another program (a backup, a shell) may hold the database for a moment: then the whole batch waits and tries again. */
 function begin(connection: SqliteConnection): void {
   try {
+    connection.readOnly(false)
     connection.step('begin immediate')
   } catch (error) {
     throw new BatchLost(asError(error), error instanceof CideryError && isBusy(error.cause))

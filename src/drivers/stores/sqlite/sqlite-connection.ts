@@ -16,6 +16,7 @@ export class SqliteConnection {
   readonly #database: DatabaseSync
   readonly #statements = new Map<string, Prepared>()
   #changes = 0
+  #readsOnly = false
 
   constructor(path: string, options: { readonly readOnly: boolean; readonly busyTimeoutMs: number }) {
     this.#database = new DatabaseSync(path, {
@@ -36,6 +37,13 @@ export class SqliteConnection {
     } catch (error) {
       throw sqliteError(error, sql)
     }
+  }
+
+  /** Refuses changes from now on, or takes them again. */
+  readOnly(only: boolean): void {
+    if (only === this.#readsOnly) return
+    this.step(`pragma query_only=${only ? 1 : 0}`)
+    this.#readsOnly = only
   }
 
   /** Runs statements that take no values and return nothing. */

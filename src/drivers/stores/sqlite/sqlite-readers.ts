@@ -95,14 +95,10 @@ export class SharedReader implements ReadSource {
 
   read<T>(work: (db: Reader) => Promise<T>): Promise<T> {
     const { connection, surface, turn, limit } = this.#options
-    return turn.run(async () => {
-      connection.step('pragma query_only=1')
-      try {
-        // While it is this read's turn nothing is written: it sees one state without a transaction of its own.
-        return await surface.run(work, limit)
-      } finally {
-        connection.step('pragma query_only=0')
-      }
+    return turn.run(() => {
+      // While it is this read's turn nothing is written: it sees one state without a transaction of its own.
+      connection.readOnly(true)
+      return surface.run(work, limit)
     })
   }
 

@@ -128,6 +128,7 @@ function openStore(options: SqliteStoreOptions, unlock: () => Promise<void>): Mi
   }
 
   async function runExclusively<T>(work: (tx: Writer) => Promise<T>): Promise<T> {
+    connection.readOnly(false)
     connection.exec('begin immediate')
     try {
       const value = await surface.run(work, { ...workLimit, ms: limits.workMs * exclusiveFactor })
