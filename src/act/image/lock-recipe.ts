@@ -9,7 +9,7 @@ import { parseImageReference } from '../../model/image/reference.ts'
 import type { Milliseconds } from '../../model/instant.ts'
 import type { Downloads } from '../../ports/downloads.ts'
 import type { Timers } from '../../ports/time.ts'
-import { packageVersions } from './package-versions.ts'
+import { packageVersions, type DebianPlace } from './package-versions.ts'
 import type { Indexes } from './package-versions.ts'
 import { readBounded } from './read-bounded.ts'
 
@@ -30,6 +30,7 @@ export interface LockOptions {
 
 /** Debian's own, over TLS. */
 export const debianMirror = 'https://deb.debian.org/debian'
+const debianSecurity = 'https://deb.debian.org/debian-security'
 
 /**
  * Looks up what the recipe leaves open, and reads every byte of what it downloads. Nothing of an older lock is taken over: what cannot be read now is an error, and no lock is made.
@@ -46,10 +47,11 @@ export async function lockRecipe(recipe: Recipe, options: LockOptions): Promise<
   return { format: 1, recipe: recipe.name, base, downloads, packages: [...packages] }
 }
 
-/** Suite and mirror that apt's packages come from. */
-function debianOf({ base, guest }: Recipe): { readonly mirror: string; readonly suite: string } | null {
-  if (base.kind === 'debian') return { mirror: base.mirror ?? debianMirror, suite: base.suite }
-  return guest.os === 'debian' ? { mirror: debianMirror, suite: debianReleases[guest.release] } : null
+/** Suite and mirrors that apt's packages come from. */
+function debianOf({ base, guest }: Recipe): DebianPlace | null {
+  const standard = { mirror: debianMirror, security: debianSecurity }
+  if (base.kind === 'debian') return { ...(base.mirror === null ? standard : { mirror: base.mirror, security: null }), suite: base.suite }
+  return guest.os === 'debian' ? { ...standard, suite: debianReleases[guest.release] } : null
 }
 
 async function lockBase(recipe: Recipe, options: LockOptions): Promise<LockedBase | null> {

@@ -1,5 +1,6 @@
 import { gunzipSync } from 'node:zlib'
 import { CideryError } from '../../model/errors.ts'
+import { compareDebianVersions } from '../../model/image/debian-version.ts'
 import type { RecipeLock } from '../../model/image/lock.ts'
 import type { recipePackages } from '../../model/image/recipe.ts'
 import type { PackageManager } from '../../model/image/step.ts'
@@ -20,7 +21,14 @@ const publicIndexes: Indexes = {
 export interface VersionOptions extends Omit<ReadBounds, 'what'> {
   readonly indexes?: Partial<Indexes>
   /** Where apt's packages come from; null: the guest has none. */
-  readonly debian: { readonly mirror: string; readonly suite: string } | null
+  readonly debian: DebianPlace | null
+}
+
+/** Where packages of Debian are; `security` is null where the guest has none but the mirror. */
+export interface DebianPlace {
+  readonly mirror: string
+  readonly suite: string
+  readonly security: string | null
 }
 
 type Wanted = ReturnType<typeof recipePackages>[number]
@@ -56,11 +64,27 @@ async function textOf(url: string, options: VersionOptions): Promise<Buffer> {
   return Buffer.concat(pieces)
 }
 
-/** Versions of all packages of a suite, from its index for 64-bit PCs; versions of other machines are the same where a package is built for them. */
+/**
+ * The newest versions of all packages of a suite, from its indexes for 64-bit PCs; versions of other machines are the same where a package is built for them. Where a guest
+ * has Debian's own mirror, it has updates and security as well: a version without them would not go together with what is installed.
+ */
 async function aptVersions(options: VersionOptions): Promise<Map<string, string>> {
   if (options.debian === null) throw new CideryError('INVALID_INPUT', 'apt needs a guest of Debian', { hint: 'set guest.os of the recipe' })
-  const { mirror, suite } = options.debian
-  const packed = await textOf(`${mirror}/dists/${suite}/main/binary-amd64/Packages.gz`, options)
+  const { mirror, suite, security } = options.debian
+  const own = [`${mirror}/dists/${suite}`]
+  const all = security === null ? own : [...own, `${mirror}/dists/${suite}-updates`, `${security}/dists/${suite}-security`]
+  const versions = new Map<string, string>()
+  for (const place of all) {
+    for (const [name, version] of await versionsIn(place, options)) {
+      const known = versions.get(name)
+      if (known === undefined || compareDebianVersions(version, known) > 0) versions.set(name, version)
+    }
+  }
+  return versions
+}
+
+async function versionsIn(place: string, options: VersionOptions): Promise<ReadonlyMap<string, string>> {
+  const packed = await textOf(`${place}/main/binary-amd64/Packages.gz`, options)
   const versions = new Map<string, string>()
   for (const paragraph of gunzipSync(packed, { maxOutputLength: 8 * maxIndexBytes })
     .toString('utf8')
