@@ -1,4 +1,3 @@
-import { gunzipSync } from 'node:zlib'
 import { CideryError } from '../../model/errors.ts'
 import { compareDebianVersions } from '../../model/image/debian-version.ts'
 import type { RecipeLock } from '../../model/image/lock.ts'
@@ -6,6 +5,7 @@ import type { recipePackages } from '../../model/image/recipe.ts'
 import type { PackageManager } from '../../model/image/step.ts'
 import { readBounded } from './read-bounded.ts'
 import type { ReadBounds } from './read-bounded.ts'
+import { unpackIndex } from './unpack-index.ts'
 
 /** Addresses at which the managers tell of their packages. */
 export type Indexes = Readonly<Record<Exclude<PackageManager, 'apt'>, string>>
@@ -84,16 +84,22 @@ async function aptVersions(options: VersionOptions): Promise<Map<string, string>
 }
 
 async function versionsIn(place: string, options: VersionOptions): Promise<ReadonlyMap<string, string>> {
-  const packed = await textOf(`${place}/main/binary-amd64/Packages.gz`, options)
   const versions = new Map<string, string>()
-  for (const paragraph of gunzipSync(packed, { maxOutputLength: 8 * maxIndexBytes })
-    .toString('utf8')
-    .split('\n\n')) {
+  for (const paragraph of (await packagesIn(`${place}/main/binary-amd64/Packages`, options)).split('\n\n')) {
     const name = /^Package: (.+)$/m.exec(paragraph)?.[1]
     const version = /^Version: (.+)$/m.exec(paragraph)?.[1]
     if (name !== undefined && version !== undefined) versions.set(name, version)
   }
   return versions
+}
+
+async function packagesIn(index: string, options: VersionOptions): Promise<string> {
+  try {
+    return await unpackIndex(await textOf(`${index}.gz`, options), 'gz', 8 * maxIndexBytes)
+  } catch (error) {
+    if (!(error instanceof CideryError) || error.code !== 'NOT_FOUND') throw error
+    return unpackIndex(await textOf(`${index}.xz`, options), 'xz', 8 * maxIndexBytes)
+  }
 }
 
 interface Source {
