@@ -208,8 +208,8 @@ describe('an image that changed a little', () => {
   })
 })
 
-describe('W-21: a transfer that is killed', () => {
-  it('W-21: a push goes on with the packs that are missing', async () => {
+describe('a transfer that is killed', () => {
+  it('a push goes on with the packs that are missing', async () => {
     makeImage(at('source'), plain)
     let allowed = 600_000
     registry.nasty.call = (name) => {
@@ -228,13 +228,13 @@ describe('W-21: a transfer that is killed', () => {
     expect(contentOf(at('b'))).toEqual(contentOf(at('source')))
   })
 
-  it('W-21: the same folder makes the same packs, and a second push sends nothing', async () => {
+  it('the same folder makes the same packs, and a second push sends nothing', async () => {
     const digest = await pushed()
     const again = await push('source')
     expect(again).toMatchObject({ digest, sentBytes: 0 })
   })
 
-  it('W-21: a pull goes on with the chunks that are missing', async () => {
+  it('a pull goes on with the chunks that are missing', async () => {
     const digest = await pushed()
     const whole = (await pull(digest, 'whole')).networkBytes
     for (const share of [0, 0.3, 0.7, 0.9]) {
@@ -253,7 +253,7 @@ describe('W-21: a transfer that is killed', () => {
     }
   })
 
-  it('W-21: what a torn write left is found and fetched again', async () => {
+  it('what a torn write left is found and fetched again', async () => {
     const digest = await pushed()
     registry.nasty.bytes = (_, __, bytes) => {
       if (registry.readBytes > 1_000_000) throw new Error('killed')
@@ -281,7 +281,7 @@ describe('W-21: a transfer that is killed', () => {
     expect(contentOf(at('b'))).toEqual(contentOf(at('source')))
   })
 
-  it('W-21: another image does not go on in what is left of the first', async () => {
+  it('another image does not go on in what is left of the first', async () => {
     const first = await pushed()
     makeImage(at('other'), { ...plain, disk: [{ at: 1_000_000, seed: 3, length: 800_000 }] })
     const other = await push('other')
@@ -298,9 +298,9 @@ describe('W-21: a transfer that is killed', () => {
   })
 })
 
-describe('W-21: bytes that are not what their digest says', () => {
+describe('bytes that are not what their digest says', () => {
   const kinds = ['index', 'pack'] as const
-  it.each(kinds)('W-21: a flipped byte in the %s is thrown away and fetched again', async (kind) => {
+  it.each(kinds)('a flipped byte in the %s is thrown away and fetched again', async (kind) => {
     const digest = await pushed()
     const layer = layersOf(digest).at(kind === 'index' ? 0 : 2)!
     let flips = 1
@@ -317,7 +317,7 @@ describe('W-21: bytes that are not what their digest says', () => {
     expect(registry.readBytes - before).toBeLessThan(all + 40_000)
   })
 
-  it('W-21: one that is flipped each time ends the pull, with pack and offset', async () => {
+  it('one that is flipped each time ends the pull, with pack and offset', async () => {
     const digest = await pushed()
     const layer = layersOf(digest).at(2)!
     registry.nasty.bytes = (blob, at, bytes) =>
@@ -331,7 +331,7 @@ describe('W-21: bytes that are not what their digest says', () => {
     expect(existsSync(at('b'))).toBe(false)
   })
 
-  it('W-21: a flipped byte in the manifest, and a manifest of another image, are refused', async () => {
+  it('a flipped byte in the manifest, and a manifest of another image, are refused', async () => {
     const digest = await pushed()
     registry.nasty.manifest = (bytes) => flip(bytes, 100)
     expect(await failure(pull(digest, 'b'))).toMatchObject({ code: 'DIGEST_MISMATCH' })

@@ -18,7 +18,7 @@ import {
   type VmConfig,
 } from './home.ts'
 import { pruneFor } from './prune.ts'
-import { pullImage } from './pull.ts'
+import { pullImage, pullSettings } from './pull.ts'
 
 const gib = 1024 ** 3
 const gb = 1000 ** 3
@@ -62,7 +62,7 @@ function newConfig(os: VmConfig['os'], diskFormat: string): VmConfig {
 export async function clone(parsed: Parsed): Promise<void> {
   const [source = '', name = ''] = parsed.words
   localName(name)
-  const from = await sourceOf(source)
+  const from = await sourceOf(source, parsed)
   const temporary = `${places.tmp}/${randomUUID().toUpperCase()}`
   mkdirSync(temporary)
   await holdingFlock(temporary, () =>
@@ -82,9 +82,9 @@ export async function clone(parsed: Parsed): Promise<void> {
   pruneFor(Math.min(disk - allocated, (parsed.number('prune-limit') ?? 100) * gib), from.path)
 }
 
-async function sourceOf(source: string): Promise<VmDirectory> {
+async function sourceOf(source: string, parsed: Parsed): Promise<VmDirectory> {
   if (!source.includes('/')) return openLocal(source)
-  const cached = cachedImage(source) ?? (await pullImage(source))
+  const cached = cachedImage(source) ?? (await pullImage(source, pullSettings(parsed)))
   cached.touch()
   return cached
 }

@@ -1,42 +1,29 @@
 import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import type { Parsed } from './command-line.ts'
-import { RuntimeFailure } from './failures.ts'
 import { holdingFlock } from './flock.ts'
-import { cachedImage, copyFiles, places, remoteName, VmDirectory } from './home.ts'
-
-/** Folder that stands for all registries: `<host>/<namespace>/<tag>/{config.json,disk.img,nvram.bin,manifest.json}`. */
-const registry = (): string => process.env['TART_FAKE_REGISTRY'] ?? '/nonexistent'
+import { cachedImage, places, remoteName, VmDirectory } from './home.ts'
+import { sourceOf, type ImageSource, type PullSettings } from './image-source.ts'
 
 /** Brings an image into the cache, under its digest with the tag as a link to it. */
-export async function pullImage(name: string): Promise<VmDirectory> {
+export async function pullImage(name: string, settings: PullSettings): Promise<VmDirectory> {
   const { host, namespace, reference, path } = remoteName(name)
-  const source = findImage(`${registry()}/${host}/${namespace}`, reference)
+  const source = sourceOf(remoteName(name), settings)
   console.log(`pulling ${name}...`)
   const base = `${places.images}/${host.replaceAll(':', '%3A')}`
   mkdirSync(`${base}/${namespace}`, { recursive: true })
+  // All pulls from one registry wait for each other.
   return holdingFlock(
     base,
-    () => {
+    async () => {
       console.log('pulling manifest...')
-      const manifest = readFileSync(`${source}/manifest.json`)
+      const manifest = await source.manifest()
       const digest = `sha256:${createHash('sha256').update(manifest).digest('hex')}`
       const target = `${base}/${namespace}/${digest}`
-      if (existsSync(target)) {
-        console.log(`${host}/${namespace}@${digest} image is already cached! creating a symlink...`)
-      } else {
-        const temporary = `${places.tmp}/${createHash('md5').update(name).digest('hex')}`
-        rmSync(temporary, { recursive: true, force: true })
-        mkdirSync(temporary)
-        const { allocated } = new VmDirectory(name, source).sizes()
-        console.log(`pulling disk (${(allocated / 1000 ** 3).toFixed(1)} GB compressed)...`)
-        copyFiles(new VmDirectory(name, source), temporary)
-        console.log('100%')
-        console.log('pulling NVRAM...')
-        writeFileSync(`${temporary}/manifest.json`, manifest)
-        renameSync(temporary, target)
-      }
-      if (reference.startsWith('sha256:')) writeFileSync(`${target}/.explicitly-pulled`, '')
+      if (existsSync(target)) console.log(`${host}/${namespace}@${digest} image is already cached! creating a symlink...`)
+      else await bring({ name, source, manifest, target })
+      // Who asked for one digest and got the manifest of another gets a link to that: nothing compares the two.
+      if (reference === digest) writeFileSync(`${target}/.explicitly-pulled`, '')
       else link(target, `${places.images}/${path}`)
       return cachedImage(name) ?? new VmDirectory(name, target)
     },
@@ -44,15 +31,31 @@ export async function pullImage(name: string): Promise<VmDirectory> {
   )
 }
 
+interface Bringing {
+  readonly name: string
+  readonly source: ImageSource
+  readonly manifest: Buffer
+  readonly target: string
+}
+
+/** What a pull that was killed left is gone on with, unless another command has collected it. */
+async function bring({ name, source, manifest, target }: Bringing): Promise<void> {
+  const temporary = `${places.tmp}/${createHash('md5').update(name).digest('hex')}`
+  mkdirSync(temporary, { recursive: true })
+  await holdingFlock(temporary, async () => {
+    await source.fill(temporary, manifest)
+    writeFileSync(`${temporary}/manifest.json`, manifest)
+    renameSync(temporary, target)
+  })
+}
+
 function link(target: string, path: string): void {
   rmSync(path, { force: true })
   symlinkSync(target, path)
 }
 
-function findImage(directory: string, reference: string): string {
-  const path = `${directory}/${reference}`
-  if (existsSync(`${path}/manifest.json`)) return path
-  throw new RuntimeFailure(`failed to pull from the registry: unexpected HTTP status code 404 (manifest ${reference})`)
+export function pullSettings(parsed: Parsed): PullSettings {
+  return { insecure: parsed.has('insecure'), concurrency: parsed.number('concurrency') ?? 4 }
 }
 
 export async function pull(parsed: Parsed): Promise<void> {
@@ -61,5 +64,5 @@ export async function pull(parsed: Parsed): Promise<void> {
     console.log(`"${name}" is a local image, nothing to pull here!`)
     return
   }
-  await pullImage(name)
+  await pullImage(name, pullSettings(parsed))
 }

@@ -8,6 +8,7 @@ import { clone, create, exportVm, fqn, remove, rename, set, stop, suspend } from
 import { get, ip, list } from './looking.ts'
 import { prune } from './prune.ts'
 import { pull } from './pull.ts'
+import { push } from './push.ts'
 import { beginRun, continueRun } from './run.ts'
 
 type Carry = (parsed: Parsed) => number | void | Promise<number | void>
@@ -34,7 +35,7 @@ const carriers: Readonly<Record<string, Carry>> = {
   fqn,
   export: exportVm,
   run: beginRun,
-  push: notMade,
+  push,
   import: notMade,
   login: notMade,
   logout: notMade,

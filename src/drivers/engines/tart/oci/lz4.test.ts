@@ -38,6 +38,12 @@ describe("Apple's LZ4", () => {
       expectRoundTrip(raw.subarray(0, length))
   })
 
+  it("reads what Apple's own library made", () => {
+    const packed = Buffer.from('6276342d0e00000048656c6c6f2c20576f726c64210a62763424', 'hex')
+    expect(Buffer.from(decodeAppleLz4(packed, 100)).toString()).toBe('Hello, World!\n')
+    expect(Buffer.from(encodeAppleLz4(Buffer.from('Hello, World!\n')))).toEqual(packed)
+  })
+
   it('makes zeros small, and random bytes hardly larger', () => {
     expect(expectRoundTrip(Buffer.alloc(4 * 1024 ** 2))).toBeLessThan(22_000)
     expect(expectRoundTrip(randomBytes(200_000))).toBeLessThan(200_000 + 4 * 8 + 5)

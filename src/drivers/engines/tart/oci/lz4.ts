@@ -10,6 +10,9 @@ const blockBytes = 64 * 1024
 const [tailBytes, matchLimit] = [5, 12]
 const hashBits = 14
 
+/** What stands behind the last block. */
+export const endOfStream = Buffer.from('bv4$', 'latin1')
+
 export class Lz4Error extends Error {}
 
 /** Packs a piece. */
