@@ -42,7 +42,7 @@ export async function startNastyProxy(registryUrl: string): Promise<NastyProxy> 
     const { method = 'GET', url = '/' } = request
     proxy.asked.push(`${method} ${url} ${request.headers.range ?? ''}`.trim())
     const real = await passOn(request, `${registryUrl}${url}`, proxy.ignoresRanges)
-    if (method === 'PUT' && url.includes('/blobs/') && real.status === 201) proxy.takenBlobs += 1
+    proxy.takenBlobs += Number(isTaken(method, real))
     const body = Buffer.from(await real.arrayBuffer())
     const changed = method === 'GET' ? proxy.change(url, body) : body
     const given = Buffer.isBuffer(changed) ? changed : body
@@ -70,6 +70,10 @@ async function passOn(request: IncomingMessage, url: string, ignoresRanges: bool
     ...body,
     redirect: 'manual',
   })
+}
+
+function isTaken(method: string, { status, url }: Response): boolean {
+  return method === 'PUT' && status === 201 && url.includes('/blobs/')
 }
 
 function answered(real: Response): Readonly<Record<string, string>> {

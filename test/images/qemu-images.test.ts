@@ -1,6 +1,8 @@
+import { execFileSync } from 'node:child_process'
 import {
   closeSync,
   existsSync,
+  mkdirSync,
   mkdtempSync,
   openSync,
   readdirSync,
@@ -366,6 +368,24 @@ describe('limits', () => {
     expect(error.details!['neededBytes']).toBeGreaterThan(2_000_000)
     expect(registry.reads.slice(before).every((read) => read.startsWith(layersOf(digest)[0].digest))).toBe(true)
   })
+
+  it.runIf(process.platform === 'linux' && process.geteuid?.() === 0)(
+    'says so when a disk fills up meanwhile, and goes on when there is room',
+    async () => {
+      const digest = await pushed()
+      mkdirSync(at('small'))
+      execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'cidery-test', at('small')])
+      try {
+        const error = await failure(pull(digest, 'small/b', { freeBytes: () => 1e12 }))
+        expect(error).toMatchObject({ code: 'STORAGE_FULL', hint: expect.stringContaining('goes on') as string })
+        execFileSync('mount', ['-o', 'remount,size=20m', at('small')])
+        expect((await pull(digest, 'small/b')).resumedBytes).toBeGreaterThan(100_000)
+        expect(contentOf(at('small/b'))).toEqual(contentOf(at('source')))
+      } finally {
+        execFileSync('umount', [at('small')])
+      }
+    },
+  )
 
   it('takes no more of the line than it may', async () => {
     const digest = await pushed()

@@ -18,49 +18,31 @@ export interface Copying {
   readonly done: (chunk: number) => void
 }
 
-/**
- * Takes chunks from other images of this host. Where they should be is what the indexes beside those say; what they are is what their bytes say. Folders without an index, or with a broken one, give nothing.
- */
-export async function copyLocalChunks(copying: Copying, missing: readonly number[], folders: readonly string[]): Promise<void> {
-  let left = missing
-  for (const folder of folders) {
-    if (left.length === 0) return
-    const wanted = new Map(left.map((chunk) => [copying.index.chunks[chunk]?.digest ?? '', chunk]))
-    const found = piecesIn(folder, copying, wanted)
-    const copied = new Set<number>()
-    await Promise.all(
-      batchesOf(found).map(async (batch) => {
-        if (copying.signal.aborted) return
-        const { wrong } = await copying.threads.run('copy', { pieces: batch.map(({ piece }) => piece) })
-        batch.forEach(({ chunk }, number) => {
-          if (wrong.includes(number)) return
-          copied.add(chunk)
-          copying.done(chunk)
-        })
-      }),
-    )
-    copying.signal.throwIfAborted()
-    left = left.filter((chunk) => !copied.has(chunk))
-  }
-}
-
-interface Found {
+/** A chunk that an image of this host is said to have. */
+export interface Found {
   readonly chunk: number
   readonly piece: LocalPiece
 }
 
-function piecesIn(folder: string, { index, places, rawLengths }: Copying, wanted: Map<string, number>): readonly Found[] {
-  const found: Found[] = []
-  const theirs = indexIn(folder)
-  if (theirs === null) return found
+/**
+ * Chunks that other images of this host have, as the indexes beside those say; each from the first folder that has it. Folders without an index, or with a broken
+ * one, give nothing.
+ */
+export function findLocalChunks(copying: Copying, missing: readonly number[], folders: readonly string[]): readonly Found[] {
+  const wanted = new Map(missing.map((chunk) => [copying.index.chunks[chunk]?.digest ?? '', chunk]))
+  return folders.flatMap((folder) => [...piecesIn(folder, copying, wanted)])
+}
+
+function* piecesIn(folder: string, { places, rawLengths }: Copying, wanted: Map<string, number>): Generator<Found> {
+  const theirs = wanted.size === 0 ? null : indexIn(folder)
+  if (theirs === null) return
   for (const { file, at, length, chunk: number } of placesOf(theirs)) {
     const digest = theirs.chunks[number]?.digest ?? ''
     const chunk = wanted.get(digest)
-    if (chunk === undefined || rawLengths[chunk] !== length || index.chunks[chunk] === undefined) continue
+    if (chunk === undefined || rawLengths[chunk] !== length) continue
     wanted.delete(digest)
-    found.push({ chunk, piece: { from: { path: join(folder, file), at }, length, digest, to: places[chunk] ?? [] } })
+    yield { chunk, piece: { from: { path: join(folder, file), at }, length, digest, to: places[chunk] ?? [] } }
   }
-  return found
 }
 
 function indexIn(folder: string): DiskIndex | null {
@@ -70,6 +52,20 @@ function indexIn(folder: string): DiskIndex | null {
     // No image of ours, or a broken one: everything comes from the registry.
     return null
   }
+}
+
+/** Copies chunks that were found, and proves each by its bytes; what is not what it was said to be is left out. */
+export async function copyChunks({ threads, signal, done }: Copying, found: readonly Found[]): Promise<void> {
+  await Promise.all(
+    batchesOf(found).map(async (batch) => {
+      if (signal.aborted) return
+      const { wrong } = await threads.run('copy', { pieces: batch.map(({ piece }) => piece) })
+      batch.forEach(({ chunk }, number) => {
+        if (!wrong.includes(number)) done(chunk)
+      })
+    }),
+  )
+  signal.throwIfAborted()
 }
 
 function batchesOf(found: readonly Found[]): readonly (readonly Found[])[] {

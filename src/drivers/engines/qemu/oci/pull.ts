@@ -1,13 +1,13 @@
 import { existsSync } from 'node:fs'
 import { CideryError } from '../../../../model/errors.ts'
-import { paced } from './bandwidth.ts'
+import { paced, type Pace } from './bandwidth.ts'
 import { checkFiles } from './check-files.ts'
 import type { Place } from './chunk-work.ts'
 import { placesOf, rawLengths, type DiskIndex } from './disk-index.ts'
 import { fetchChunks } from './fetch-chunks.ts'
-import { readProof } from './image-folder.ts'
+import { readProof, type StoredProof } from './image-folder.ts'
 import { loadImage, type LoadedImage, type RemoteImage } from './load-image.ts'
-import { copyLocalChunks, type Copying } from './local-chunks.ts'
+import { copyChunks, findLocalChunks, type Copying } from './local-chunks.ts'
 import { freeBytes, mustFit, noRoom, PartFolder } from './part-folder.ts'
 import { chunkThreads } from './push.ts'
 import type { ChunkThreads } from './scan-folder.ts'
@@ -73,9 +73,20 @@ function asFault(error: unknown, folder: string): unknown {
 }
 
 function alreadyThere(folder: string, digest: string): PulledImage {
-  const proof = readProof(folder)
-  if (proof.digest === digest) return { digest, dataBytes: dataBytesOf(proof.index), localBytes: 0, resumedBytes: 0, networkBytes: 0 }
-  throw new CideryError('CONFLICT', `${folder} holds the image ${proof.digest}, not ${digest}`, { hint: 'pull it to another folder' })
+  const proof = proofIn(folder)
+  if (proof?.digest === digest) return { digest, dataBytes: dataBytesOf(proof.index), localBytes: 0, resumedBytes: 0, networkBytes: 0 }
+  throw new CideryError('CONFLICT', `${folder} holds ${proof === null ? 'something else' : `the image ${proof.digest}`}, not ${digest}`, {
+    hint: 'pull it to another folder',
+  })
+}
+
+function proofIn(folder: string): StoredProof | null {
+  try {
+    return readProof(folder)
+  } catch {
+    // No image, or a broken one: not what was asked for.
+    return null
+  }
 }
 
 function dataBytesOf(index: DiskIndex): number {
@@ -104,6 +115,7 @@ class Pull {
   readonly #totalBytes: number
   readonly #there = new Set<number>()
   #doneBytes = 0
+  #localBytes = 0
   #networkBytes = 0
 
   constructor(work: PullWork) {
@@ -124,12 +136,16 @@ class Pull {
     mustFit(folder, this.#totalBytes - resumedBytes, (options.freeBytes ?? freeBytes)(folder))
     part.makeFiles(this.#index)
     const places = this.#placesIn(part)
-    await copyLocalChunks(this.#shared(places), this.#missing(), options.localSources ?? [])
-    const localBytes = this.#doneBytes - resumedBytes
-    await this.#fetch(places)
+    await this.#bring(places)
     options.signal.throwIfAborted()
     await part.finish(this.#index)
-    return { digest: source.digest, dataBytes: this.#totalBytes, localBytes, resumedBytes, networkBytes: this.#networkBytes }
+    return {
+      digest: source.digest,
+      dataBytes: this.#totalBytes,
+      localBytes: this.#localBytes,
+      resumedBytes,
+      networkBytes: this.#networkBytes,
+    }
   }
 
   /** Finds out by reading what an earlier pull has brought. One that left anything where zeros belong is not gone on with. */
@@ -144,13 +160,30 @@ class Pull {
     return part
   }
 
-  async #fetch(places: Places): Promise<void> {
-    const { source, options } = this.#work
+  /** What the host has is copied while the rest is fetched; what turns out not to be what it was said to be is fetched then. */
+  async #bring(places: Places): Promise<void> {
+    const fromHost: Copying = {
+      ...this.#shared(places),
+      done: (chunk) => {
+        this.#localBytes += this.#placedBytes[chunk] ?? 0
+        this.#isThere(chunk)
+      },
+    }
+    const found = findLocalChunks(fromHost, this.#missing(), this.#work.options.localSources ?? [])
+    const onHost = new Set(found.map(({ chunk }) => chunk))
+    const pace = paced(this.#work.options.bytesPerSecond ?? null)
+    const rest = this.#missing().filter((chunk) => !onHost.has(chunk))
+    const ended = await Promise.allSettled([copyChunks(fromHost, found), this.#fetch(places, { pace, chunks: rest })])
+    for (const one of ended) if (one.status === 'rejected') throw one.reason
+    await this.#fetch(places, { pace, chunks: this.#missing() })
+  }
+
+  async #fetch(places: Places, { pace, chunks }: { readonly pace: Pace; readonly chunks: readonly number[] }): Promise<void> {
     const received = (bytes: number): void => {
       this.#networkBytes += bytes
       this.#tell()
     }
-    await fetchChunks({ ...this.#shared(places), source, pace: paced(options.bytesPerSecond ?? null), received }, this.#missing())
+    await fetchChunks({ ...this.#shared(places), source: this.#work.source, pace, received }, chunks)
   }
 
   #shared(places: Places): Copying {
