@@ -129,10 +129,13 @@ function unpacked(bytes: Uint8Array, { from, length, rawLength, digest }: Frame)
   }
 }
 
+let readBack = Buffer.allocUnsafe(0)
+
 /** Writes bytes and reads them back: what was proved in memory is then proved on the disk, without being hashed again. */
 function writeProved(file: number, bytes: Uint8Array, { path, at }: Place): void {
   writeFull(file, bytes, at)
-  const back = Buffer.allocUnsafe(bytes.length)
+  if (readBack.length < bytes.length) readBack = Buffer.allocUnsafe(bytes.length)
+  const back = readBack.subarray(0, bytes.length)
   if (readFull(file, back, at) === bytes.length && back.equals(bytes)) return
   throw Object.assign(new Error(`${path} does not give back what was written to it, at byte ${at}`), { code: 'EIO' })
 }
