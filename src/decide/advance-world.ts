@@ -19,6 +19,9 @@ export function emptyWorld(now: Instant): World {
     queueLoads: emptySorted(),
     operations: emptySorted(),
     sandboxes: emptySorted(),
+    builds: emptySorted(),
+    images: emptySorted(),
+    hostImages: emptySorted(),
     listeningSince: now,
     lastSeen: emptySorted(),
   }
@@ -55,10 +58,33 @@ function withChange(world: World, change: Exclude<Change, { of: 'job' }>): World
       const gone = sandbox === null || sandbox.state === 'gone'
       return { ...world, sandboxes: gone ? withoutEntry(world.sandboxes, change.id) : withEntry(world.sandboxes, change.id, sandbox) }
     }
+    case 'build':
+    case 'image':
+    case 'hostImages':
+      return withImages(world, change)
     case 'lastSeen': {
       const before = world.lastSeen.get(change.id)
       if (before !== undefined && before >= change.at) return world
       return { ...world, lastSeen: withEntry(world.lastSeen, change.id, change.at) }
+    }
+  }
+}
+
+function withImages(world: World, change: Extract<Change, { of: 'build' | 'image' | 'hostImages' }>): World {
+  switch (change.of) {
+    case 'build': {
+      const gone = change.build === null || change.build.state === 'failed'
+      return { ...world, builds: gone ? withoutEntry(world.builds, change.id) : withEntry(world.builds, change.id, change.build) }
+    }
+    case 'image':
+      return {
+        ...world,
+        images: change.line === null ? withoutEntry(world.images, change.id) : withEntry(world.images, change.id, change.line),
+      }
+    case 'hostImages': {
+      const { images } = change
+      const gone = images === null || (images.holds.length === 0 && images.states.length === 0)
+      return { ...world, hostImages: gone ? withoutEntry(world.hostImages, change.id) : withEntry(world.hostImages, change.id, images) }
     }
   }
 }

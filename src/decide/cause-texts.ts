@@ -7,6 +7,8 @@ export interface Told {
   readonly name: string
   readonly groups: readonly HostGroup[]
   readonly jobClass: JobClass
+  /** Whether cidery builds or fetches the image. */
+  readonly isManaged: boolean
 }
 
 interface Text {
@@ -34,9 +36,9 @@ export const sharedTexts: { readonly [code in WaitingCode]?: (told: Told) => Tex
     message: `the job is larger than ${hosts}: ${largest(groups, jobClass)}`,
     cure: 'ask for less CPU, memory or disk, or add a larger host',
   }),
-  imageMissing: ({ hosts, name, jobClass }) => ({
+  imageMissing: ({ hosts, name, jobClass, isManaged }) => ({
     message: `image ${jobClass.image ?? ''} is not on ${hosts}`,
-    cure: `wait until it is pulled, or cidery host show ${name}`,
+    cure: isManaged ? `cidery explain image/${jobClass.image ?? ''}` : `wait until it is pulled, or cidery host show ${name}`,
   }),
   readinessUnknown: ({ hosts, name, jobClass }) => ({
     message: `${hosts} did not prove lately that ${proofOf(jobClass)} starts`,

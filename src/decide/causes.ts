@@ -4,6 +4,7 @@ import type { JobClass } from '../model/world.ts'
 import { sharedTexts } from './cause-texts.ts'
 import { lacking, type Fleet, type HostGroup, type Moment, type Place } from './fleet.ts'
 import { closedReason, counted, hostsListed } from './host-reasons.ts'
+import { isManaged } from './images/managed.ts'
 import { otherValues, type Fit, type Hindrance } from './matching.ts'
 import { poolsOfQueue } from './pools.ts'
 
@@ -112,7 +113,8 @@ function hindranceCause(hindrance: Hindrance, jobClass: JobClass, scene: Scene):
   const first = scene.firsts(lists)[0] as Place
   const tell = sharedTexts[code]
   if (tell !== undefined) {
-    const told = { hosts: counted(hostCount, 'matching host'), name: first.host.name, groups, jobClass }
+    const isManagedImage = jobClass.image !== null && isManaged(scene.moment.spec, jobClass.image)
+    const told = { hosts: counted(hostCount, 'matching host'), name: first.host.name, groups, jobClass, isManaged: isManagedImage }
     return { code, ...tell(told), hosts, hostCount, since: null }
   }
   const reason = closedReason(first, code, scene.moment)

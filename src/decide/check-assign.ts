@@ -1,21 +1,15 @@
 import type { EngineFacts, Host } from '../model/host.ts'
-import type { Instant } from '../model/instant.ts'
 import type { EngineName } from '../model/job.ts'
 import type { Step } from '../model/plan.ts'
-import { judgeReadiness } from '../model/readiness.ts'
 import type { Shape } from '../model/shape.ts'
-import type { Pool, PoolEngine, Spec } from '../model/spec.ts'
-import type { LiveJob, World } from '../model/world.ts'
-import { skewOf } from './host-view.ts'
+import type { Pool, PoolEngine } from '../model/spec.ts'
+import type { LiveJob } from '../model/world.ts'
+import { checkServed, createImageLedger, isManagedImage, proofProblem, type ImageLedger } from './images/check-images.ts'
 import { labelsOf, poolEngine, poolNameOf, poolOf, poolsOfQueue } from './pools.ts'
+import type { Scene } from './scene.ts'
 import { heardAt, staleInterval } from './silence.ts'
 
-/** What a plan is checked against. */
-export interface Scene {
-  readonly spec: Spec
-  readonly world: World
-  readonly now: Instant
-}
+export type { Scene } from './scene.ts'
 
 /** What hosts and queues hold, with what the plan has added so far. */
 export interface Ledger {
@@ -27,7 +21,10 @@ export interface Ledger {
   readonly restarting: Set<string>
   /** Hosts whose machine is being restarted, or was by cidery so lately that it may not have come back. */
   readonly rebooting: Set<string>
+  readonly images: ImageLedger
 }
+
+const noRoom: Shape = { cpu: 0, memoryMiB: 0, diskMiB: 0 }
 
 interface Room {
   cpu: number
@@ -38,12 +35,23 @@ interface Room {
 
 export function createLedger(scene: Scene): Ledger {
   const { world } = scene
-  const ledger: Ledger = { rooms: new Map(), running: new Map(), operating: new Set(), restarting: new Set(), rebooting: new Set() }
+  const ledger: Ledger = {
+    rooms: new Map(),
+    running: new Map(),
+    operating: new Set(),
+    restarting: new Set(),
+    rebooting: new Set(),
+    images: createImageLedger(scene),
+  }
   for (const live of world.attempts.values()) {
     charge(roomOf(ledger, live.attempt.hostId), live)
     ledger.running.set(live.queue, (ledger.running.get(live.queue) ?? 0) + 1)
   }
   for (const sandbox of world.sandboxes.values()) addSandbox(roomOf(ledger, sandbox.hostId), sandbox.engine)
+  for (const { origin, state, engine, image } of world.builds.values()) {
+    if (state !== 'building' || origin.kind !== 'built') continue
+    charge(roomOf(ledger, origin.hostId), { engine, shape: world.images.get(image)?.recipe?.shape ?? noRoom })
+  }
   for (const { hostId, state, request } of world.operations.values()) {
     if (state !== 'PENDING') ledger.operating.add(hostId)
     if (request.kind === 'reboot' || request.kind === 'restartAgent') ledger.restarting.add(hostId)
@@ -91,7 +99,11 @@ export function checkAssign(step: Assign, scene: Scene, ledger: Ledger): string 
   const target = targetOf(host, job.engine, scene)
   if (target === null) return `the host does not offer engine ${job.engine}`
   const room = roomOf(ledger, host.id)
-  const fitness = jobProblem(step, job, scene) ?? hostProblem(step, host, scene) ?? matchProblem(job, target, scene)
+  const fitness =
+    jobProblem(step, job, scene) ??
+    hostProblem(step, host, scene) ??
+    matchProblem(job, target, scene) ??
+    imageProblem(job, step, target, scene)
   const problem = fitness ?? overCommit(job, target, room) ?? queueProblem(job, scene, ledger)
   if (problem === null) {
     charge(room, job)
@@ -130,8 +142,8 @@ interface Target {
   readonly facts: EngineFacts
 }
 
-function matchProblem(job: LiveJob, target: Target, { spec, now }: Scene): string | null {
-  const { host, pool, policy, facts } = target
+function matchProblem(job: LiveJob, target: Target, { spec }: Scene): string | null {
+  const { host, policy, facts } = target
   const queue = spec.queues[job.queue]
   if (queue === undefined || !poolsOfQueue(spec, queue).includes(poolNameOf(spec, host))) return 'the pool does not serve the queue'
   const labels = labelsOf(spec, host)
@@ -139,13 +151,19 @@ function matchProblem(job: LiveJob, target: Target, { spec, now }: Scene): strin
   if (unmatched !== undefined) return `the host has no label ${unmatched.join('=')}`
   if (!policy.networks.includes(job.network) || !facts.capabilities.networks.includes(job.network))
     return `the host gives no network ${job.network}`
-  if (job.image !== null && host.facts?.images.includes(job.image) !== true) return `image ${job.image} is not on the host`
-  const readiness = host.facts?.readiness.find((entry) => entry.engine === job.engine && entry.image === job.image)
-  const verdict = judgeReadiness(readiness, pool.readiness, now + skewOf(host))
-  return verdict.state === 'ready' ? null : `the host is not proved ready: ${verdict.reason}`
+  return null
 }
 
-function overCommit(job: LiveJob, target: Target, room: Room): string | null {
+/** Whether what the job boots is there and proved. */
+// oxlint-disable-next-line max-params -- the target is looked up once for all rules
+function imageProblem(job: LiveJob, step: Assign, { host, pool }: Target, scene: Scene): string | null {
+  if (job.image !== null && isManagedImage(scene.spec, job.image)) return checkServed(job.image, { step, host, pool }, scene)
+  if (step.buildId !== undefined) return `no build of ${job.image ?? 'nothing'} is managed`
+  if (job.image !== null && host.facts?.images.includes(job.image) !== true) return `image ${job.image} is not on the host`
+  return proofProblem({ host, pool, engine: job.engine, image: job.image }, scene)
+}
+
+function overCommit(job: Pick<LiveJob, 'engine' | 'shape'>, target: Target, room: Room): string | null {
   const { host, policy, facts } = target
   const capacity = host.facts?.capacity
   const slots = Math.min(policy.slots ?? facts.slots, facts.slots)
@@ -158,4 +176,20 @@ function overCommit(job: LiveJob, target: Target, room: Room): string | null {
 function queueProblem(job: LiveJob, { spec }: Scene, ledger: Ledger): string | null {
   const limit = spec.queues[job.queue]?.maxRunning
   return limit !== undefined && (ledger.running.get(job.queue) ?? 0) >= limit ? `queue ${job.queue} runs as many jobs as it may` : null
+}
+
+/** Charges what the plan adds besides jobs; what is wrong with it, or null. */
+export function chargeBuild(
+  hostId: string,
+  need: { readonly shape: Shape; readonly engine: EngineName },
+  scene: Scene,
+  ledger: Ledger,
+): string | null {
+  const host = scene.world.hosts.get(hostId)
+  const target = host === undefined ? null : targetOf(host, need.engine, scene)
+  if (target === null) return `the host does not offer engine ${need.engine}`
+  const room = roomOf(ledger, hostId)
+  const problem = overCommit(need, target, room)
+  if (problem === null) charge(room, need)
+  return problem
 }

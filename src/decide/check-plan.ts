@@ -2,6 +2,7 @@ import type { Plan, Step } from '../model/plan.ts'
 import { sandboxCan, type SandboxState } from '../model/sandbox.ts'
 import { leaseOverAt } from './attempts.ts'
 import { checkAssign, createLedger, type Ledger, type Scene } from './check-assign.ts'
+import { checkImageStep, checkStartBuild, subjectOfImageStep } from './check-image-steps.ts'
 import { checkRepair } from './check-repair.ts'
 import { mayMove } from './move-operation.ts'
 import { heardAt, lostAt } from './silence.ts'
@@ -36,7 +37,7 @@ export function checkPlan(plan: Plan, scene: Scene): PlanFault[] {
 type HostStep = Extract<Step, { kind: 'hostLost' | 'quarantineHost' | 'rebootHost' | 'returnHost' }>
 
 function isOfHost(step: Step): step is HostStep {
-  return 'hostGeneration' in step && step.kind !== 'assign'
+  return 'hostGeneration' in step && step.kind !== 'assign' && step.kind !== 'startBuild'
 }
 
 /** What a step may do only once in a plan. A sandbox may be warned of and removed in one plan. */
@@ -55,6 +56,8 @@ function subjectOf(step: Step): string {
     case 'warnSandbox':
     case 'removeSandbox':
       return `${step.kind} ${step.sandboxId}`
+    default:
+      return subjectOfImageStep(step)
   }
 }
 
@@ -75,6 +78,10 @@ function checkStep(step: Step, scene: Scene, ledger: Ledger): string | null {
     case 'warnSandbox':
     case 'removeSandbox':
       return checkSandbox(step, scene)
+    case 'startBuild':
+      return checkStartBuild(step, scene, ledger)
+    default:
+      return checkImageStep(step, scene, ledger.images)
   }
 }
 

@@ -7,6 +7,7 @@ import { surveyFleet } from './fleet.ts'
 import { createHorizon } from './horizon.ts'
 import { hostWaiting } from './host-reasons.ts'
 import { decideHosts } from './hosts.ts'
+import { decideImages } from './images/images.ts'
 import { decideOperations } from './operations.ts'
 import { decidePlacement } from './placement.ts'
 import { decideRepairs } from './repairs.ts'
@@ -27,6 +28,8 @@ export function decide(spec: Spec, world: World, now: Instant): Plan {
   // Before what says why jobs wait: it knows whose turn it is.
   const repairs = decideRepairs(moment, fleet)
   const placement = decidePlacement(moment, fleet)
+  // After placement: a build only takes a slot that no job has or waits for.
+  const images = decideImages(moment, fleet, placement.wanted)
   return {
     steps: [
       ...decideHosts(moment, fleet),
@@ -36,8 +39,9 @@ export function decide(spec: Spec, world: World, now: Instant): Plan {
       ...operations.steps,
       ...decideSandboxes(moment),
       ...placement.steps,
+      ...images.steps,
     ],
-    waiting: [...placement.waiting, ...attempts.waiting, ...operations.waiting, ...hostWaiting(moment, fleet)],
+    waiting: [...placement.waiting, ...images.waiting, ...attempts.waiting, ...operations.waiting, ...hostWaiting(moment, fleet)],
     nextAt: horizon.first(),
   }
 }

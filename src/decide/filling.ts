@@ -4,6 +4,7 @@ import type { Queue } from '../model/spec.ts'
 import type { JobClass, QueuedJob } from '../model/world.ts'
 import { loadOf, shareOf, shareOfQueue, takeRoom, type Fleet, type HostGroup, type Moment, type Place } from './fleet.ts'
 import { createHeap, type Heap } from './heap.ts'
+import { createTrials, type CanaryLine, type Trials } from './images/trials.ts'
 import type { Fit, Matcher } from './matching.ts'
 import { compareText } from './sorted-map.ts'
 import { createVacancies, type Vacancies, type Vacancy } from './vacancies.ts'
@@ -21,6 +22,8 @@ export interface ClassLine {
   stopped: 'noCapacity' | 'queueLimit' | null
   /** Host kept free for its head. */
   hold: Place | null
+  /** What some of its jobs get instead; null: its image has no canary of this kind. */
+  readonly canary: CanaryLine | null
 }
 
 interface QueueLine {
@@ -45,13 +48,14 @@ export interface Filling {
  */
 export function fillFleet(moment: Moment, fleet: Fleet, matcher: Matcher): Filling {
   const vacancies = createVacancies()
-  const lines = [...moment.world.classes.values()].map((jobClass) => openLine(jobClass, { moment, fleet, matcher }))
+  const trials = createTrials(moment, matcher)
+  const lines = [...moment.world.classes.values()].map((jobClass) => openLine(jobClass, { moment, fleet, matcher, trials }))
   const queues = openQueues(moment, fleet, lines)
   const held = holdHosts(queues, moment, vacancies)
   const order = createHeap(queues, compareQueues)
   const steps: Step[] = []
   for (let queue = order.pop(); queue !== undefined; queue = order.pop()) {
-    const step = serve(queue, fleet, vacancies)
+    const step = serve(queue, fleet, { vacancies, trials })
     if (step !== undefined) steps.push(step)
     if (queue.lines.size > 0) order.push(queue)
   }
@@ -62,12 +66,14 @@ interface LineTools {
   readonly moment: Moment
   readonly fleet: Fleet
   readonly matcher: Matcher
+  readonly trials: Trials
 }
 
 function openLine(jobClass: JobClass, tools: LineTools): ClassLine {
   const rest = placeable(jobClass, tools.moment)
   const fit = tools.matcher.fit(jobClass)
-  return { jobClass, fit, head: rest.next().value, rest, vacancy: null, placed: 0, stopped: null, hold: null }
+  const canary = tools.trials.lineOf(jobClass)
+  return { jobClass, fit, head: rest.next().value, rest, vacancy: null, placed: 0, stopped: null, hold: null, canary }
 }
 
 /** Jobs that may start now: not cancelled, not before their retry is due, with no attempt that may still be alive. */
@@ -117,7 +123,7 @@ function compareHeads(a: ClassLine | undefined, b: ClassLine | undefined): numbe
 }
 
 /** Places the next job of a queue, or finds that its first class can have nothing more in this pass. */
-function serve(queue: QueueLine, fleet: Fleet, vacancies: Vacancies): Step | undefined {
+function serve(queue: QueueLine, fleet: Fleet, { vacancies, trials }: { vacancies: Vacancies; trials: Trials }): Step | undefined {
   const line = queue.lines.pop()
   if (line?.head === undefined) return undefined
   if (queue.running >= queue.limit) {
@@ -125,11 +131,14 @@ function serve(queue: QueueLine, fleet: Fleet, vacancies: Vacancies): Step | und
     return undefined
   }
   const { jobClass, head } = line
-  const place = vacancyOf(line, vacancies).best(head.avoidHosts)
+  const trial = line.canary === null ? undefined : trials.take(line.canary, vacancies, head.avoidHosts)
+  const place = trial ?? vacancyOf(line, vacancies).best(head.avoidHosts)
   if (place === undefined) {
     line.stopped = 'noCapacity'
     return undefined
   }
+  const buildId = trial === undefined ? buildOn(place, jobClass) : line.canary?.build
+  if (line.canary !== null) trials.count(line.canary, trial === undefined ? 'control' : 'canary')
   takeRoom(place, jobClass)
   queue.running += 1
   queue.share += shareOf(jobClass.shape, jobClass.engine, fleet.totals)
@@ -144,8 +153,13 @@ function serve(queue: QueueLine, fleet: Fleet, vacancies: Vacancies): Step | und
     jobGeneration: head.generation,
     hostId: place.host.id,
     hostGeneration: place.host.generation,
+    ...(buildId === undefined ? {} : { buildId }),
     why,
   }
+}
+
+function buildOn({ view }: Place, { image }: JobClass): string | undefined {
+  return image === null ? undefined : view.builds.get(image)
 }
 
 function vacancyOf(line: ClassLine, vacancies: Vacancies): Vacancy {

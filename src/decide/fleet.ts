@@ -1,4 +1,5 @@
 import type { Host } from '../model/host.ts'
+import type { ImageBuild } from '../model/image/build.ts'
 import type { Instant, Milliseconds } from '../model/instant.ts'
 import type { EngineName } from '../model/job.ts'
 import type { Operation } from '../model/operation.ts'
@@ -8,6 +9,7 @@ import type { Spec } from '../model/spec.ts'
 import type { HostLoad, QueueLoad, World } from '../model/world.ts'
 import type { Horizon } from './horizon.ts'
 import { viewOf, type HostView } from './host-view.ts'
+import { servingOf } from './images/serving.ts'
 import { assignedAt } from './loads.ts'
 import { leaseSlack, lostInterval, staleInterval } from './silence.ts'
 import { compareText, visit } from './sorted-map.ts'
@@ -30,6 +32,8 @@ export interface Place {
   sandboxes: Readonly<Record<EngineName, number>>
   /** What ran there when the pass began. */
   load: HostLoad | null
+  /** Builds of images that it is at. */
+  builds: readonly ImageBuild[]
   /** The operation that keeps jobs away, when there is one. */
   operation: Operation | null
   /** Class for which this host is kept free. */
@@ -86,6 +90,7 @@ export function surveyFleet(moment: Moment): Fleet {
     const place = places.get(sandbox.hostId)
     if (place !== undefined) addSandbox(place, sandbox.engine)
   }
+  addBuilds(places, world)
   for (const place of places.values()) if (place.view.machines.length > 0) countStrangers(place, world)
   for (const operation of world.operations.values()) {
     const place = places.get(operation.hostId)
@@ -145,12 +150,13 @@ function keepsJobsAway(operation: Operation): boolean {
 function makePlaces(moment: Moment): Map<string, Place> {
   const { spec, world, now, horizon } = moment
   const selectors = selectorKeys(world)
-  const question = { spec, now, selectors, selectorsKey: selectors.join(',') }
+  const question = { spec, now, selectors, selectorsKey: selectors.join(','), serving: servingOf(spec, world) }
+  const { hostImages } = world
   const places = new Map<string, Place>()
   let index = 0
   visit(world.hosts, (host) => {
     if (host.state === 'retired') return
-    const { view, until } = viewOf(host, question)
+    const { view, until } = viewOf(host, hostImages.size === 0 ? question : { ...question, hostImages: hostImages.get(host.id) })
     horizon.note(until)
     places.set(host.id, emptyPlace(host, view, index))
     index += 1
@@ -162,6 +168,7 @@ function makePlaces(moment: Moment): Map<string, Place> {
   return places
 }
 
+const noBuilds: readonly ImageBuild[] = []
 const noSandboxes = { user: 0, qemu: 0, tart: 0 }
 
 function emptyPlace(host: Host, view: HostView, index: number): Place {
@@ -177,6 +184,7 @@ function emptyPlace(host: Host, view: HostView, index: number): Place {
     newDiskMiB: 0,
     sandboxes: noSandboxes,
     load: null,
+    builds: noBuilds,
     operation: null,
     heldFor: null,
     restartsFirst: [],
@@ -186,9 +194,34 @@ function emptyPlace(host: Host, view: HostView, index: number): Place {
 
 /** VMs that the host sees and nobody here knows take a slot all the same: the host would refuse one more. */
 function countStrangers(place: Place, world: World): void {
+  // The machines of builds are known to their hosts only, and counted with the builds.
+  const ofBuilds = new Map<EngineName, number>()
+  for (const { engine } of place.builds) ofBuilds.set(engine, (ofBuilds.get(engine) ?? 0) + 1)
   for (const { id, engine } of place.view.machines) {
-    if (!world.attempts.has(id) && !world.sandboxes.has(id)) addSandbox(place, engine)
+    if (world.attempts.has(id) || world.sandboxes.has(id)) continue
+    const left = ofBuilds.get(engine) ?? 0
+    if (left > 0) ofBuilds.set(engine, left - 1)
+    else addSandbox(place, engine)
   }
+}
+
+/** A build takes a slot and room of its host until it is over, also between two machines. */
+function addBuilds(places: ReadonlyMap<string, Place>, world: World): void {
+  for (const build of world.builds.values()) {
+    if (build.state !== 'building' || build.origin.kind !== 'built') continue
+    const place = places.get(build.origin.hostId)
+    if (place === undefined) continue
+    place.builds = [...place.builds, build]
+    takeBuildRoom(place, build.engine, world.images.get(build.image)?.recipe?.shape)
+  }
+}
+
+/** Charges a build to its host. What it has on the disk by now is missing from the free disk already, and not all of it is written. */
+export function takeBuildRoom(place: Place, engine: EngineName, shape: Shape | undefined): void {
+  place.cpu += shape?.cpu ?? 0
+  place.memoryMiB += shape?.memoryMiB ?? 0
+  place.diskMiB += shape?.diskMiB ?? 0
+  addSandbox(place, engine)
 }
 
 /** Keys that some waiting job selects hosts by. */

@@ -1,10 +1,13 @@
 import type { EngineFacts, Host, HostFacts } from '../model/host.ts'
+import type { HostImages } from '../model/image/line.ts'
 import type { Instant } from '../model/instant.ts'
 import type { EngineName } from '../model/job.ts'
 import type { WaitingCode } from '../model/plan.ts'
 import { judgeReadiness, type ReadinessVerdict } from '../model/readiness.ts'
 import type { Labels, Shape } from '../model/shape.ts'
 import type { Pool, PoolEngine, Spec } from '../model/spec.ts'
+import { viewLines } from './images/line-view.ts'
+import { nothingServed, type Serving } from './images/serving.ts'
 import { labelsOf, poolEngine, poolNameOf } from './pools.ts'
 
 export type Network = 'nat' | 'host' | 'none'
@@ -28,7 +31,10 @@ export interface HostView {
   readonly pool: Pool | undefined
   readonly labels: Labels
   readonly engines: ReadonlyMap<EngineName, EngineView>
+  /** Images that a sandbox could start from: names that the operator gave, ids of builds, and names of lines whose build is there. */
   readonly images: ReadonlySet<string>
+  /** Build that a job of a line gets here, by name of the line. */
+  readonly builds: ReadonlyMap<string, string>
   readonly capacity: Shape | null
   readonly freeDiskMiB: number
   /** VMs that the host sees, whoever made them. */
@@ -50,6 +56,8 @@ export interface HostView {
 interface Remembered {
   readonly view: HostView
   readonly spec: Spec
+  readonly serving: string
+  readonly hostImages: HostImages | undefined
   readonly selectors: string
   readonly from: Instant
   /** First moment at which time alone may change the view. */
@@ -66,16 +74,23 @@ export interface ViewQuestion {
   readonly selectors: readonly string[]
   /** The same keys as one text. */
   readonly selectorsKey: string
+  /** What lines of images serve, and what they have to do with this host. */
+  readonly serving?: Serving
+  readonly hostImages?: HostImages | undefined
 }
 
 /** The view of a host, and until when it holds. */
 export function viewOf(host: Host, question: ViewQuestion): Remembered {
   const known = remembered.get(host)
-  const { spec, now, selectorsKey } = question
-  if (known !== undefined && known.spec === spec && known.selectors === selectorsKey && now >= known.from && now < known.until) return known
+  if (known !== undefined && stillHolds(known, question)) return known
   const made = makeView(host, question)
   remembered.set(host, made)
   return made
+}
+
+function stillHolds(known: Remembered, { spec, now, selectorsKey, serving = nothingServed, hostImages }: ViewQuestion): boolean {
+  if (known.spec !== spec || known.selectors !== selectorsKey || now < known.from || now >= known.until) return false
+  return known.serving === serving.key && known.hostImages === hostImages
 }
 
 /** Host clock minus controller clock; 0 while unknown. */
@@ -84,18 +99,19 @@ export function skewOf(host: Host): number {
 }
 
 function makeView(host: Host, question: ViewQuestion): Remembered {
-  const { spec, now, selectors, selectorsKey } = question
+  const { spec, selectors, selectorsKey, serving = nothingServed, hostImages } = question
   const poolName = poolNameOf(spec, host)
   const pool = spec.pools[poolName]
   const labels = labelsOf(spec, host)
-  const { engines, until } = pool === undefined ? noEngines : enginesOf(host, pool, now)
+  const { engines, images, builds, until } = pool === undefined ? noEngines : enginesOf(host, pool, question)
   const ills = illsOf(host, engines)
   const view: HostView = {
     poolName,
     pool,
     labels,
     engines,
-    images: new Set(host.facts?.images),
+    images,
+    builds,
     capacity: host.facts?.capacity ?? null,
     machines: host.facts?.sandboxes.filter((sandbox) => sandbox.engine !== 'user') ?? [],
     freeDiskMiB: host.facts?.free.diskMiB ?? 0,
@@ -105,9 +121,14 @@ function makeView(host: Host, question: ViewQuestion): Remembered {
     bootId: host.bootId,
     closed: closedBy(host, pool, ills.length > 0),
     ills,
-    signature: signatureOf(host, { poolName, labels, engines, selectors }),
+    signature: signatureOf(host, { poolName, labels, engines, selectors, builds, images }),
   }
-  return { view, spec, selectors: selectorsKey, from: now, until }
+  return { view, spec, serving: serving.key, hostImages, selectors: selectorsKey, from: question.now, until }
+}
+
+/** No image that an operator names may look like the id of a build. */
+function isBuildId(image: string): boolean {
+  return image.startsWith('bld_')
 }
 
 function illsOf({ facts }: Host, offered: HostView['engines']): HostView['ills'] {
@@ -130,12 +151,14 @@ function closedBy(host: Host, pool: Pool | undefined, isIll: boolean): WaitingCo
 
 interface OfferedEngines {
   readonly engines: ReadonlyMap<EngineName, EngineView>
+  readonly images: ReadonlySet<string>
+  readonly builds: ReadonlyMap<string, string>
   readonly until: Instant
 }
 
-const noEngines: OfferedEngines = { engines: new Map(), until: Number.POSITIVE_INFINITY }
+const noEngines: OfferedEngines = { engines: new Map(), images: new Set(), builds: new Map(), until: Number.POSITIVE_INFINITY }
 
-function enginesOf(host: Host, pool: Pool, now: Instant): OfferedEngines {
+function enginesOf(host: Host, pool: Pool, { now, serving = nothingServed, hostImages }: ViewQuestion): OfferedEngines {
   const engines = new Map<EngineName, EngineView>()
   let until = Number.POSITIVE_INFINITY
   for (const facts of host.facts?.engines ?? []) {
@@ -145,8 +168,22 @@ function enginesOf(host: Host, pool: Pool, now: Instant): OfferedEngines {
     until = Math.min(until, judged.until)
     engines.set(facts.name, engineView(policy, facts, judged))
   }
-  return { engines, until }
+  if (serving.lines.length === 0) return { engines, images: new Set(host.facts?.images), builds: noBuilds, until }
+  const lines = viewLines(host, { pool, serving, hostImages, now, verdicts: (engine) => engines.get(engine)?.verdicts })
+  for (const { engine, alias, build, verdict } of lines.served) {
+    const view = engines.get(engine)
+    if (view === undefined) continue
+    const bootedAt = view.bootedAt.get(build)
+    engines.set(engine, {
+      ...view,
+      verdicts: new Map([...view.verdicts, [alias, verdict]]),
+      bootedAt: bootedAt === undefined ? view.bootedAt : new Map([...view.bootedAt, [alias, bootedAt]]),
+    })
+  }
+  return { engines, images: lines.images, builds: lines.builds, until: Math.min(until, lines.until) }
 }
+
+const noBuilds: ReadonlyMap<string, string> = new Map()
 
 function engineView(policy: PoolEngine, facts: EngineFacts, judged: Judged): EngineView {
   const { capabilities } = facts
@@ -195,6 +232,8 @@ interface SignatureParts {
   readonly labels: Labels
   readonly engines: ReadonlyMap<EngineName, EngineView>
   readonly selectors: readonly string[]
+  readonly builds: ReadonlyMap<string, string>
+  readonly images: ReadonlySet<string>
 }
 
 function signatureOf(host: Host, parts: SignatureParts): string {
@@ -204,7 +243,9 @@ function signatureOf(host: Host, parts: SignatureParts): string {
   for (const key of parts.selectors) text += `|${parts.labels[key] ?? '\0'}`
   for (const [name, engine] of parts.engines) {
     text += `|${name},${engine.facts.ok},${engine.facts.capabilities.images},${engine.slots},${engine.networks.join('+')},${engine.unenforced.join('+')}`
-    for (const [image, verdict] of engine.verdicts) text += `,${image}:${verdict.state}`
+    // Which builds a host has besides the one that jobs get makes no difference to them.
+    for (const [image, verdict] of engine.verdicts) if (!isBuildId(image)) text += `,${image}:${verdict.state}`
   }
-  return `${text}|${facts.images.join(',')}`
+  for (const [image, build] of parts.builds) text += `|${image}=${build}`
+  return `${text}|${[...parts.images].filter((image) => !isBuildId(image)).join(',')}`
 }

@@ -103,8 +103,10 @@ function heldBy(operation: Operation, scene: PendingScene & { host: Host }, befo
     return { code: 'operationBusy', message, cure: `wait for it, or cidery operation kill ${before.id}` }
   }
   const attempts = attemptsOn(place)
-  if (attempts === 0 || !waitsForJobs(operation)) return null
-  const message = `${counted(attempts, 'attempt')} still on ${host.name}; nothing new is placed there`
+  const builds = place?.builds.length ?? 0
+  if (attempts + builds === 0 || !waitsForJobs(operation)) return null
+  const what = builds === 0 ? counted(attempts, 'attempt') : `${counted(attempts, 'attempt')} and ${counted(builds, 'build')}`
+  const message = `${what} still on ${host.name}; nothing new is placed there`
   return { code: 'draining', message, cure: `wait for the jobs, cancel them, or cidery operation kill ${operation.id}` }
 }
 

@@ -2,8 +2,13 @@ import type { Step, Waiting } from '../model/plan.ts'
 import { createTeller } from './causes.ts'
 import { classWaiting } from './class-reasons.ts'
 import { fillFleet } from './filling.ts'
-import type { Fleet, Moment } from './fleet.ts'
+import type { Fleet, HostGroup, Moment } from './fleet.ts'
 import { createMatcher } from './matching.ts'
+
+export interface Placed extends Decided {
+  /** Groups of hosts in which jobs that have a host there wait for room. */
+  readonly wanted: ReadonlySet<HostGroup>
+}
 
 export interface Decided {
   readonly steps: readonly Step[]
@@ -17,8 +22,9 @@ export interface Decided {
  * match, image and proofs are fresh, and nothing keeps jobs away. Among usable hosts with room the least loaded is taken: load is the largest of
  * slots, CPU, memory and disk in use, each as a part of what the host has.
  */
-export function decidePlacement(moment: Moment, fleet: Fleet): Decided {
+export function decidePlacement(moment: Moment, fleet: Fleet): Placed {
   const { steps, lines, held } = fillFleet(moment, fleet, createMatcher(moment, fleet))
   const tell = createTeller({ moment, fleet, held })
-  return { steps, waiting: lines.flatMap((line) => classWaiting(line, moment, tell)) }
+  const wanted = new Set(lines.flatMap((line) => (line.head !== undefined && line.stopped !== 'queueLimit' ? line.fit.usable : [])))
+  return { steps, waiting: lines.flatMap((line) => classWaiting(line, moment, tell)), wanted }
 }

@@ -163,8 +163,8 @@ function beforeRestart(place: Place, repair: Repair, moment: Moment): Verdict {
     : wait('its jobs and sandboxes have not ended', 'wait for them, or cancel and remove them')
 }
 
-function isIdle({ host, load }: Place, { world }: Moment): boolean {
-  if ((load?.attempts.length ?? 0) > 0) return false
+function isIdle({ host, load, builds }: Place, { world }: Moment): boolean {
+  if ((load?.attempts.length ?? 0) > 0 || builds.length > 0) return false
   for (const { hostId, state } of world.sandboxes.values()) if (hostId === host.id && state !== 'failed') return false
   return true
 }

@@ -2,6 +2,7 @@ import type { EngineName } from '../model/job.ts'
 import type { Shape } from '../model/shape.ts'
 import { lacking, loadOf, type HostGroup, type Place } from './fleet.ts'
 import { createHeap, type Heap } from './heap.ts'
+import { preferenceOf } from './images/preference.ts'
 
 interface Need {
   readonly engine: EngineName
@@ -12,6 +13,8 @@ interface Need {
 interface Candidate {
   readonly place: Place
   readonly load: number
+  /** Place of the image in the order that the pool prefers; after all of them when it names it not. */
+  readonly preference: number
   readonly bootedAt: number
 }
 
@@ -118,12 +121,12 @@ function candidatesOf(places: readonly Place[], need: Need): Candidate[] {
   for (const place of places) {
     if (place.heldFor !== null || lacking(place, need) !== null) continue
     const bootedAt = place.view.engines.get(need.engine)?.bootedAt.get(need.image ?? '') ?? 0
-    candidates.push({ place, load: loadOf(place, need.engine), bootedAt })
+    candidates.push({ place, load: loadOf(place, need.engine), preference: preferenceOf(place.view.pool, need.image), bootedAt })
   }
   return candidates
 }
 
-/** Least loaded first; then where the image was booted last, since it is still in memory there; then by id. */
+/** Least loaded first; then where the image is preferred; then where it was booted last, since it is still in memory there; then by id. */
 function compareCandidates(a: Candidate, b: Candidate): number {
-  return a.load - b.load || b.bootedAt - a.bootedAt || a.place.index - b.place.index
+  return a.load - b.load || a.preference - b.preference || b.bootedAt - a.bootedAt || a.place.index - b.place.index
 }

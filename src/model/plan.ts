@@ -15,6 +15,8 @@ export type Step =
       readonly jobGeneration: number
       readonly hostId: string
       readonly hostGeneration: number
+      /** Build that is booted; left out for an image that the operator put on the host, or none. */
+      readonly buildId?: string
       readonly why: string
     }
   | { readonly kind: 'cancelQueued'; readonly jobId: string; readonly jobGeneration: number }
@@ -49,6 +51,62 @@ export type Step =
   | { readonly kind: 'killOperation'; readonly operationId: string; readonly generation: number; readonly reason: string }
   | { readonly kind: 'warnSandbox'; readonly sandboxId: string; readonly generation: number; readonly expiresAt: Instant }
   | { readonly kind: 'removeSandbox'; readonly sandboxId: string; readonly generation: number; readonly reason: string }
+  | ImageStep
+
+/**
+ * Steps of images. `startBuild` makes a build and gives it to a host; `holdBuild` has a host bring a build (`fetch`), or keep the one that it has. `before` is what was seen of the
+ * same thing: `since` of the hold, the build that was told of as ready.
+ */
+export type ImageStep =
+  | {
+      readonly kind: 'startBuild'
+      readonly image: string
+      readonly lineGeneration: number
+      readonly recipeGeneration: number
+      readonly hostId: string
+      readonly hostGeneration: number
+      readonly fromBase: boolean
+      /** Due moment of the schedule that it answers to. */
+      readonly dueAt: Instant | null
+      readonly why: string
+    }
+  | { readonly kind: 'endBuild'; readonly buildId: string; readonly generation: number; readonly reason: string }
+  | {
+      readonly kind: 'skipBuild'
+      readonly image: string
+      readonly lineGeneration: number
+      readonly dueAt: Instant
+      readonly why: string
+    }
+  | {
+      readonly kind: 'holdBuild'
+      readonly hostId: string
+      readonly buildId: string
+      readonly image: string
+      readonly fetch: boolean
+      readonly bandwidth: number | null
+      readonly tries: number
+      readonly before: Instant | null
+    }
+  | { readonly kind: 'dropHold'; readonly hostId: string; readonly buildId: string; readonly before: Instant }
+  | {
+      readonly kind: 'promoteBuild' | 'startCanary' | 'rollBackCanary'
+      readonly image: string
+      readonly lineGeneration: number
+      readonly buildId: string
+      readonly generation: number
+      readonly why: string
+    }
+  | {
+      readonly kind: 'noteReady'
+      readonly hostId: string
+      readonly image: string
+      readonly build: string | null
+      readonly before: string | null
+      readonly reason: string
+    }
+  | { readonly kind: 'expireForced'; readonly hostId: string; readonly image: string }
+  | { readonly kind: 'removeBuild'; readonly buildId: string; readonly generation: number; readonly why: string }
 
 /** Why a thing is not happening. Codes are API. */
 export const waitingCodes = [
@@ -72,12 +130,23 @@ export const waitingCodes = [
   'operationBusy',
   'leaseRunning',
   'draining',
+  'imageNoRecipe',
+  'imageNoHost',
+  'imageBuilding',
+  'imageBuildFailed',
+  'imageFlaky',
+  'imageRejected',
+  'imageRollout',
+  'imageCanary',
+  'imageDiskLow',
+  'imageNotShared',
+  'imageOld',
 ] as const
 export type WaitingCode = (typeof waitingCodes)[number]
 
 /** One entry per class (or other subject) and cause. */
 export interface Waiting {
-  /** `class/<key>`, `job/<id>`, `host/<id>`, `operation/<id>`, `attempt/<id>`. */
+  /** `class/<key>`, `job/<id>`, `host/<id>`, `operation/<id>`, `attempt/<id>`, `image/<name>`. */
   readonly subject: string
   readonly code: WaitingCode
   /** `no host has the label xcode=16; 3 hosts have xcode=15`. */

@@ -1,10 +1,10 @@
 import { Cron as Croner } from 'croner'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { zoneOffset } from '../drivers/clocks/time-zones.ts'
 import { day, hour, minute } from './instant.ts'
 import { cronProblem, CronText, nextDue, nextOpen, parseCron, utc, ZoneName } from './schedule.ts'
 import type { OffsetAt } from './schedule.ts'
+import { zoneOffset } from './time-zones.ts'
 
 /** Zones that put their clocks forward and back by an hour or by half of one, and some that are not whole hours from UTC. */
 const zones = [

@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { day, minute } from './instant.ts'
 import type { Instant, Milliseconds } from './instant.ts'
 
-/** Milliseconds that the clocks of a zone are ahead of UTC at a moment. What a zone is, is known outside (`drivers/clocks/time-zones.ts`). */
+/** Milliseconds that the clocks of a zone are ahead of UTC at a moment. `zoneOffset` of `time-zones.ts` gives that of a zone. */
 export type OffsetAt = (at: Instant) => Milliseconds
 
 /** The zone that needs no data. */

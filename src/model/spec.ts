@@ -34,6 +34,8 @@ export const Pool = z.strictObject({
       bootProofMaxAge: duration('24h'),
     })
     .prefault({}),
+  /** Images that cidery builds and keeps on hosts of the pool; default: all of the engines that they have. */
+  images: z.array(Name).optional(),
   /** Images in the order in which hosts of the pool build and fetch them; also what is taken first where all else is even. */
   prefer: z.array(Name).optional(),
   /** Infrastructure failures in a row after which a host is quarantined. */

@@ -1,5 +1,7 @@
 import type { Host } from './host.ts'
 import type { HostId } from './id.ts'
+import type { ImageBuild } from './image/build.ts'
+import type { HostImages, ImageLine } from './image/line.ts'
 import type { Instant } from './instant.ts'
 import type { Attempt, EngineName, Job } from './job.ts'
 import type { Operation } from './operation.ts'
@@ -102,6 +104,12 @@ export interface World {
   readonly queueLoads: ReadonlyMap<string, QueueLoad>
   readonly operations: ReadonlyMap<string, Operation>
   readonly sandboxes: ReadonlyMap<string, Sandbox>
+  /** Builds of images that did not fail. */
+  readonly builds: ReadonlyMap<string, ImageBuild>
+  /** Lines of images by name; those that nothing happened to yet are not in it. */
+  readonly images: ReadonlyMap<string, ImageLine>
+  /** By host id; hosts that no image of the fleet is kept on are not in it. */
+  readonly hostImages: ReadonlyMap<string, HostImages>
   /** Since when this controller listens as the leader: it calls no host lost before one whole lost interval passed. */
   readonly listeningSince: Instant
   /** Last receipt per host, newer than `Host.lastSeenAt` between two flushes. */
@@ -115,4 +123,7 @@ export type Change =
   | { readonly of: 'host'; readonly id: string; readonly host: Host | null }
   | { readonly of: 'operation'; readonly id: string; readonly operation: Operation | null }
   | { readonly of: 'sandbox'; readonly id: string; readonly sandbox: Sandbox | null }
+  | { readonly of: 'build'; readonly id: string; readonly build: ImageBuild | null }
+  | { readonly of: 'image'; readonly id: string; readonly line: ImageLine | null }
+  | { readonly of: 'hostImages'; readonly id: string; readonly images: HostImages | null }
   | { readonly of: 'lastSeen'; readonly id: string; readonly at: Instant }

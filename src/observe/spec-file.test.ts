@@ -36,7 +36,7 @@ describe('readSpecFile', () => {
       '',
     ].join('\n')
     expect(problemsOf(source)).toEqual([
-      'cidery.yaml:4:5: pools.macs.hots: unknown field "hots"; did you mean "hosts"? (accepted: provider, hosts, labels, engines, readiness, prefer, quarantineAfter, repair)',
+      'cidery.yaml:4:5: pools.macs.hots: unknown field "hots"; did you mean "hosts"? (accepted: provider, hosts, labels, engines, readiness, images, prefer, quarantineAfter, repair)',
       'cidery.yaml:6:7: pools.macs.engines.usr: unknown field "usr"; did you mean "user"? (accepted: user, qemu, tart)',
       'cidery.yaml:7:15: pools.macs.engines.user.limits: accepted: enforced, advisory; did you mean "advisory"?',
       expect.stringContaining('cidery.yaml:7:32: pools.macs.engines.user.slots: '),

@@ -41,16 +41,21 @@ function referenceProblems(spec: Spec): readonly InputProblem[] {
   return [...problems, ...preferProblems(spec), ...zoneProblems(spec), ...warmProblems(spec)]
 }
 
-/** Images that a pool prefers and that are not there, or there twice. */
+/** Images that a pool names and that are not there, or there twice. */
 function preferProblems(spec: Spec): readonly InputProblem[] {
+  return Object.entries(spec.pools).flatMap(([pool, { prefer = [], images = [] }]) => [
+    ...namedProblems(spec, `pools.${pool}.prefer`, prefer),
+    ...namedProblems(spec, `pools.${pool}.images`, images),
+  ])
+}
+
+function namedProblems(spec: Spec, list: string, names: readonly string[]): readonly InputProblem[] {
   const images = Object.keys(spec.images)
-  return Object.entries(spec.pools).flatMap(([pool, { prefer = [] }]) =>
-    prefer.flatMap((image, index) => {
-      const path = `pools.${pool}.prefer[${index}]`
-      if (!images.includes(image)) return [{ path, message: `there is no image "${image}"${didYouMean(image, images)}`, accepted: images }]
-      return prefer.indexOf(image) === index ? [] : [{ path, message: `"${image}" is there twice` }]
-    }),
-  )
+  return names.flatMap((image, index) => {
+    const path = `${list}[${index}]`
+    if (!images.includes(image)) return [{ path, message: `there is no image "${image}"${didYouMean(image, images)}`, accepted: images }]
+    return names.indexOf(image) === index ? [] : [{ path, message: `"${image}" is there twice` }]
+  })
 }
 
 /** Time zones that this Node does not know. */

@@ -71,6 +71,35 @@ export interface Tables {
     doc: string
   }
   sandboxes: { id: string; name: string; host_id: string; state: string; generation: number; created_at: number; doc: string }
+  /** Partial unique indexes let an image have at most one row that is `building`, and one that is `promoted`. */
+  builds: {
+    id: string
+    image: string
+    name: string
+    /** Where it was built; null for one of a registry. */
+    host_id: string | null
+    state: string
+    generation: number
+    revision: number
+    created_at: number
+    ended_at: number | null
+    doc: string
+  }
+  image_lines: { name: string; generation: number; doc: string }
+  /** The highest generation of an image is in force; a build under way goes by its own. `files` is the digest of a blob. */
+  image_recipes: {
+    image: string
+    generation: number
+    identity: string | null
+    files: string | null
+    set_by: string
+    set_at: number
+    doc: string
+  }
+  /** Builds that a host is to have. */
+  image_holds: { host_id: string; build_id: string; image: string; fetch: number; doc: string }
+  /** What was told and what a person said of an image on a host. */
+  image_hosts: { host_id: string; image: string; doc: string }
   secrets: { queue: string; name: string; sealed: string; set_by: string; set_at: number }
   users: {
     id: string

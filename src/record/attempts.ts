@@ -7,6 +7,7 @@ import { chunks } from './chunks.ts'
 import type { Applied, RecordTx } from './commit.ts'
 import { compiledOnce } from './compiled.ts'
 import { countFailure, findHostRow } from './hosts.ts'
+import { countAssigned, countEnded } from './image-promotion.ts'
 import { endJob, findJob, saveJob } from './jobs.ts'
 import { attemptOf, attemptRow, hostOf, type AttemptRow } from './rows.ts'
 
@@ -61,10 +62,12 @@ export async function assignJob(tx: RecordTx, assignment: Assignment): Promise<A
     .insertInto('attempts')
     .values(attemptRow(attempt, { revision: -1, endedAt: null }))
     .execute()
+  if (attempt.buildId !== null && job.resolved.image !== null) await countAssigned(tx, job.resolved.image, attempt.buildId)
   tx.touch('attempt', attempt.id)
   tx.desire(host.id)
+  const build = attempt.buildId === null ? {} : { build: attempt.buildId }
   tx.note('job.assigned', `job/${job.id}`, {
-    data: { attemptId: attempt.id, number: attempt.number, host: host.name, why: assignment.why },
+    data: { attemptId: attempt.id, number: attempt.number, host: host.name, why: assignment.why, ...build },
   })
   return 'done'
 }
@@ -196,6 +199,7 @@ async function closeAttempt(tx: RecordTx, attempt: Attempt & { readonly outcome:
     data: { attemptId: attempt.id, number: attempt.number, hostId: attempt.hostId, pool, outcome },
   })
   await countFailure(tx, attempt, { outcome, proof: closing.proof })
+  if (attempt.buildId !== null) await countEnded(tx, attempt.buildId, outcome)
   const job = await findJob(tx.db, attempt.jobId)
   if (job === null || job.endedAt !== null) return
   if (outcome.kind !== 'infrastructure') return void (await endJob(tx, job, outcome))

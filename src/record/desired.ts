@@ -7,9 +7,13 @@ import type { Sandbox } from '../model/sandbox.ts'
 import type { DesiredAttempt, DesiredOperation, DesiredStream } from '../model/sync.ts'
 import type { Reader } from '../ports/store.ts'
 import { liveAttemptsOfHosts } from './attempts.ts'
+import { readDesiredImages } from './desired-images.ts'
 import { findJob } from './jobs.ts'
 import { liveOperationsOfHosts } from './operations.ts'
 import { sandboxesOfHosts } from './sandboxes.ts'
+
+/** How long hosts keep builds that they need not have; null: the fleet manages no images. */
+export type ImageRetention = DesiredImages['retention']
 
 /** What a host should look like, as far as the rows say. */
 export interface DesiredRows {
@@ -17,7 +21,7 @@ export interface DesiredRows {
   readonly operations: readonly DesiredOperation[]
   readonly sandboxes: readonly string[]
   readonly streams: readonly DesiredStream[]
-  /** Not there for a host that no image of the fleet is kept on. */
+  /** Not there in a fleet that manages no images. */
   readonly images?: DesiredImages
 }
 
@@ -25,7 +29,12 @@ export interface DesiredRows {
  * Reads what a host should look like. An attempt that is not listed is one that the host shall end if it still runs there. One that was made for an
  * earlier boot of the host is left out: that boot may have begun it, so it never begins again.
  */
-export async function readDesired(db: Reader, host: Host, now: Instant): Promise<DesiredRows> {
+export async function readDesired(
+  db: Reader,
+  host: Host,
+  wanted: { readonly now: Instant; readonly retention: ImageRetention | null },
+): Promise<DesiredRows> {
+  const { now, retention } = wanted
   const attempts: DesiredAttempt[] = []
   for (const attempt of await liveAttemptsOfHosts(db, [host.id])) {
     if (attempt.hostBootId !== host.bootId) continue
@@ -39,6 +48,7 @@ export async function readDesired(db: Reader, host: Host, now: Instant): Promise
     operations: operations.filter(({ state }) => state !== 'PENDING').map(desiredOperation),
     sandboxes: sandboxes.filter(({ state }) => state !== 'removing').map(({ id }) => id),
     streams: sandboxes.flatMap((sandbox) => streamsOf(sandbox, now)),
+    ...(retention === null ? {} : { images: await readDesiredImages(db, host, retention) }),
   }
 }
 

@@ -7,6 +7,7 @@ import type { Reader, Tables, Writer } from '../ports/store.ts'
 import { chunks } from './chunks.ts'
 import type { RecordTx } from './commit.ts'
 import { compiledOnce } from './compiled.ts'
+import { forgetImagesOf } from './image-holds.ts'
 import { pageOfRows, readCursor, type Page, type PageRequest } from './pages.ts'
 import { hostDocOf, hostOf, type HostRow } from './rows.ts'
 import { forgetSandboxesOf } from './sandboxes.ts'
@@ -178,6 +179,7 @@ export async function retireHost(tx: RecordTx, write: HostWrite): Promise<Host> 
   const retired = await moveHost(tx, host, 'retired')
   await tx.db.updateTable('hosts').set({ key_hash: null, next_key_hash: null }).where('id', '=', host.id).execute()
   await forgetSandboxesOf(tx, host.id)
+  await forgetImagesOf(tx, host.id)
   tx.note('host.retired', `host/${host.name}`)
   tx.desire(host.id)
   return retired

@@ -3,6 +3,7 @@ import type { Blobs } from '../ports/blobs.ts'
 import type { Reader } from '../ports/store.ts'
 import { digestsOfJob, hasBlob, removeUpload, uploadsBefore } from './blobs.ts'
 import type { Recorder, RecordTx } from './commit.ts'
+import { digestsOfRecipes } from './image-recipes.ts'
 import { digestsOfOperation } from './operations.ts'
 import { jobOf, operationOf } from './rows.ts'
 
@@ -23,6 +24,8 @@ export interface RetentionPorts {
 export interface Removed {
   readonly jobs: number
   readonly operations: number
+  /** Builds that failed; others are removed by the policy of their image. */
+  readonly builds: number
   readonly logs: number
   readonly blobs: number
   readonly uploads: number
@@ -39,6 +42,7 @@ export async function removeOld(ports: RetentionPorts, limits: RetentionLimits):
   return {
     jobs: await repeat(() => ports.write((tx) => removeJobs(tx, now - limits.historyRetention))),
     operations: await repeat(() => ports.write((tx) => removeOperations(tx, now - limits.historyRetention))),
+    builds: await repeat(() => ports.write((tx) => removeFailedBuilds(tx, now - limits.historyRetention))),
     logs: await removeLogs(ports, now - limits.logRetention),
     blobs: await removeBlobs(ports, now - limits.artifactRetention),
     uploads: await removeUploads(ports, now - uploadPatience),
@@ -85,6 +89,21 @@ async function removeOperations(tx: RecordTx, before: Instant): Promise<number> 
   return ids.length
 }
 
+async function removeFailedBuilds(tx: RecordTx, before: Instant): Promise<number> {
+  const rows = await tx.db
+    .selectFrom('builds')
+    .select('id')
+    .where('state', '=', 'failed')
+    .where('ended_at', '<', before)
+    .orderBy('ended_at')
+    .orderBy('id')
+    .limit(batch)
+    .execute()
+  const ids = rows.map(({ id }) => id)
+  if (ids.length > 0) await tx.db.deleteFrom('builds').where('id', 'in', ids).execute()
+  return ids.length
+}
+
 async function removeLogs(ports: RetentionPorts, before: Instant): Promise<number> {
   let removed = 0
   for await (const { name, changedAt } of ports.blobs.list('logs/')) {
@@ -97,15 +116,21 @@ async function removeLogs(ports: RetentionPorts, before: Instant): Promise<numbe
   return removed
 }
 
-async function isLive(db: Reader, attemptId: string): Promise<boolean> {
-  const row = await db.selectFrom('attempts').select('ended_at').where('id', '=', attemptId).executeTakeFirst()
+/** Attempts and builds have logs. */
+async function isLive(db: Reader, id: string): Promise<boolean> {
+  const table = id.startsWith('bld_') ? 'builds' : 'attempts'
+  const row = await db.selectFrom(table).select('ended_at').where('id', '=', id).executeTakeFirst()
   return row !== undefined && row.ended_at === null
 }
 
 /** The row goes first: bytes without a row are sent again, a row without bytes would promise what is not there. */
 async function removeBlobs(ports: RetentionPorts, before: Instant): Promise<number> {
   const old = await ports.write(async (tx) => {
-    const needed = new Set([...(await digestsOfLiveJobs(tx.db)), ...(await digestsOfLiveOperations(tx.db))])
+    const needed = new Set([
+      ...(await digestsOfLiveJobs(tx.db)),
+      ...(await digestsOfLiveOperations(tx.db)),
+      ...(await digestsOfRecipes(tx.db)),
+    ])
     const rows = await tx.db.selectFrom('blobs').select('digest').where('last_used_at', '<', before).orderBy('digest').execute()
     const digests = rows.map(({ digest }) => digest).filter((digest) => !needed.has(digest))
     for (let start = 0; start < digests.length; start += batch) {

@@ -2,7 +2,8 @@ import { z } from 'zod'
 import type { Store, Writer } from '../ports/store.ts'
 import { chunks } from './chunks.ts'
 
-export type Subject = 'job' | 'attempt' | 'host' | 'operation' | 'sandbox'
+/** Rows by id; those of images on hosts by the id of the host. */
+export type Subject = 'job' | 'attempt' | 'host' | 'operation' | 'sandbox' | 'build' | 'image' | 'hostImages'
 
 /** Rows that a commit changed, and hosts that should look different from now on. A hint that is read again, never the truth itself. */
 export interface Touched {
@@ -19,7 +20,7 @@ export interface Announcement {
   readonly heardOf: readonly string[]
 }
 
-const subjects = ['job', 'attempt', 'host', 'operation', 'sandbox'] as const satisfies readonly Subject[]
+const subjects = ['job', 'attempt', 'host', 'operation', 'sandbox', 'build', 'image', 'hostImages'] as const satisfies readonly Subject[]
 const Ids = z.array(z.string()).default([])
 const Text = z.object({ rows: z.partialRecord(z.enum(subjects), Ids).default({}), desire: Ids, heard: Ids })
 

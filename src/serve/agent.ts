@@ -7,7 +7,9 @@ import type { SecretBox } from '../ports/secrets.ts'
 import type { Reader } from '../ports/store.ts'
 import { liveAttemptsOfHosts } from '../record/attempts.ts'
 import { digestsOfJob } from '../record/blobs.ts'
+import { buildsUnderWayOn } from '../record/builds.ts'
 import { announceKey } from '../record/host-keys.ts'
+import { findRecipe } from '../record/image-recipes.ts'
 import { findJob } from '../record/jobs.ts'
 import { digestsOfOperation, liveOperationsOfHosts } from '../record/operations.ts'
 import { appendAttemptLog, finishAttemptLog, secretsOfAttempt } from './attempt-bytes.ts'
@@ -159,7 +161,7 @@ async function sendBlob(services: AgentServices, context: RouteContext, digest: 
   await reply.send(stream)
 }
 
-/** A host gets only the bytes that a job which it runs now starts from, or the release that it is to run. */
+/** A host gets only the bytes that a job or build which it runs now starts from, or the release that it is to run. */
 async function requireNeeded(db: Reader, hostId: string, digest: string): Promise<void> {
   for (const attempt of await liveAttemptsOfHosts(db, [hostId])) {
     const job = await findJob(db, attempt.jobId)
@@ -168,7 +170,10 @@ async function requireNeeded(db: Reader, hostId: string, digest: string): Promis
   for (const { state, request } of await liveOperationsOfHosts(db, [hostId])) {
     if (state !== 'PENDING' && digestsOfOperation(request).includes(digest)) return
   }
-  throw new CideryError('NOT_FOUND', `no job or upgrade of this host starts from ${digest}`)
+  for (const { image, recipeGeneration } of await buildsUnderWayOn(db, hostId)) {
+    if ((await findRecipe(db, image, recipeGeneration ?? 0))?.files === digest) return
+  }
+  throw new CideryError('NOT_FOUND', `no job, build or upgrade of this host starts from ${digest}`)
 }
 
 /** Start of an open range (`bytes=5-`); 0 without one. INVALID_INPUT for other forms. */

@@ -243,6 +243,7 @@ describe('sync', () => {
       epoch: () => 1,
       spec: fleet.core.services.spec,
       settings: () => ({}) as never,
+      retention: () => null,
       checkpoint: () => null,
     })
     const gone = new AbortController()

@@ -2,6 +2,8 @@ import { advanceWorld, emptyWorld } from '../../src/decide/advance-world.ts'
 import { resolveJob } from '../../src/decide/resolve-job.ts'
 import type { EngineFacts, Host, HostFacts } from '../../src/model/host.ts'
 import { formatId, type IdKind } from '../../src/model/id.ts'
+import type { ImageBuild } from '../../src/model/image/build.ts'
+import type { HostImages, ImageLine } from '../../src/model/image/line.ts'
 import { hour, minute } from '../../src/model/instant.ts'
 import { JobSpec, type Attempt, type EngineName, type Job, type ResolvedJob } from '../../src/model/job.ts'
 import { operationLimits, type Operation, type OperationRequest } from '../../src/model/operation.ts'
@@ -227,6 +229,9 @@ export interface Things {
   readonly attempts?: readonly Attempt[]
   readonly operations?: readonly Operation[]
   readonly sandboxes?: readonly Sandbox[]
+  readonly builds?: readonly ImageBuild[]
+  readonly images?: readonly ImageLine[]
+  readonly hostImages?: ReadonlyMap<string, HostImages>
   /** Default: long enough ago that silence counts. */
   readonly listeningSince?: number
 }
@@ -238,6 +243,9 @@ export function changesOf(things: Things): Change[] {
     ...(things.attempts ?? []).map((attempt) => ({ of: 'attempt' as const, id: attempt.id, attempt })),
     ...(things.operations ?? []).map((operation) => ({ of: 'operation' as const, id: operation.id, operation })),
     ...(things.sandboxes ?? []).map((sandbox) => ({ of: 'sandbox' as const, id: sandbox.id, sandbox })),
+    ...(things.builds ?? []).map((build) => ({ of: 'build' as const, id: build.id, build })),
+    ...(things.images ?? []).map((line) => ({ of: 'image' as const, id: line.name, line })),
+    ...[...(things.hostImages ?? [])].map(([id, images]) => ({ of: 'hostImages' as const, id, images })),
   ]
 }
 

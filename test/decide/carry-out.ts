@@ -7,6 +7,7 @@ import type { Plan, Step } from '../../src/model/plan.ts'
 import type { Spec } from '../../src/model/spec.ts'
 import type { Change, World } from '../../src/model/world.ts'
 import { idOf, makeOperation } from './build-world.ts'
+import { countAssigned, imageChanges } from './carry-out-images.ts'
 
 /** A world with the whole jobs beside it, as the store has them: what carrying out a plan needs to know. */
 export interface Scene {
@@ -48,8 +49,11 @@ function commit(scene: Scene, step: Step): Scene {
     case 'moveOperation':
     case 'killOperation':
       return commitOperation(scene, step)
-    default:
+    case 'warnSandbox':
+    case 'removeSandbox':
       return commitSandbox(scene, step)
+    default:
+      return { ...advance(scene, imageChanges(scene, step)), made: scene.made + 1 }
   }
 }
 
@@ -119,7 +123,7 @@ function assign(scene: Scene, step: Extract<Step, { kind: 'assign' }>): Scene {
     number: job.attempts + 1,
     hostId: host.id,
     hostBootId: host.bootId ?? '',
-    buildId: null,
+    buildId: step.buildId ?? null,
     state: 'assigned',
     generation,
     cancelRequested: null,
@@ -134,8 +138,9 @@ function assign(scene: Scene, step: Extract<Step, { kind: 'assign' }>): Scene {
     artifactFailures: [],
     notes: [],
   }
+  const trial = countAssigned(scene.world, job.resolved.image, step.buildId)
   const assigned: Job = { ...job, state: 'assigned', generation, attempts: job.attempts + 1 }
-  return { ...advance(scene, [jobChange(assigned), attemptChange(attempt)]), made }
+  return { ...advance(scene, [jobChange(assigned), attemptChange(attempt), ...trial]), made }
 }
 
 /** The end of an attempt, as its host or a plan tells it. */

@@ -29,7 +29,7 @@ import { startChore, type Chore } from './every.ts'
 import { createJournalKeeper, type JournalKeeper } from './journal.ts'
 import { createLastSeen, type LastSeen } from './last-seen.ts'
 import { createLead, type Lead } from './lead.ts'
-import { settingsFor } from './settings.ts'
+import { retentionFor, settingsFor } from './settings.ts'
 import { createSyncHandler } from './sync.ts'
 
 export interface CorePorts {
@@ -146,7 +146,8 @@ export async function createControllerCore(ports: CorePorts, options: CoreOption
     // Nobody else can have taken the lead of a locked state directory.
     epoch: (ofLead) => (options.alone ? lead.epoch() : (ofLead ?? lead.epoch())),
     spec: () => current.spec,
-    settings: (host) => settingsFor(current.spec, host),
+    settings: ({ host, rows, promoted }) => settingsFor(current.spec, host, { holds: rows.images?.holds ?? [], promoted }),
+    retention: () => retentionFor(current.spec),
     checkpoint: journal.checkpoint,
     ...(options.synced === undefined ? {} : { synced: options.synced }),
   })

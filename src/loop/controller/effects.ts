@@ -12,6 +12,7 @@ import { killOverdue, moveOperation } from '../../record/operations.ts'
 import { rebootHost, returnHost } from '../../record/repairs.ts'
 import { attemptOf } from '../../record/rows.ts'
 import { removeSandboxByStep, warnSandbox } from '../../record/sandboxes.ts'
+import { imageEffects } from './image-effects.ts'
 
 export interface EffectOptions {
   readonly recorder: Recorder
@@ -63,5 +64,6 @@ export function leaderEffects(options: EffectOptions, epoch: number): Effects {
     killOperation: (step) => write((tx) => killOverdue(tx, step)),
     warnSandbox: (step) => write((tx) => warnSandbox(tx, step)),
     removeSandbox: (step) => write((tx) => removeSandboxByStep(tx, step)),
+    ...imageEffects({ write, ids, spec: options.spec }),
   }
 }

@@ -4,8 +4,9 @@ import type { HostId } from '../../model/id.ts'
 import type { Instant } from '../../model/instant.ts'
 import { factsTakenAt } from '../../observe/host-report.ts'
 import type { Reader } from '../../ports/store.ts'
+import { promotedBuilds } from '../../record/builds.ts'
 import type { Recorder } from '../../record/commit.ts'
-import { readDesired, type DesiredRows } from '../../record/desired.ts'
+import { readDesired, type DesiredRows, type ImageRetention } from '../../record/desired.ts'
 import { keySince } from '../../record/host-keys.ts'
 import { findPolledHost } from '../../record/host-sync.ts'
 import { awaitsProof, liveOperationsOfHosts } from '../../record/operations.ts'
@@ -31,6 +32,8 @@ export interface KnownHost {
 export interface WantedOfHost {
   readonly host: Host
   readonly rows: DesiredRows
+  /** Build that jobs get, by image of the fleet. */
+  readonly promoted: ReadonlyMap<string, string>
 }
 
 export interface HostQuestion {
@@ -58,7 +61,11 @@ export interface KnownHostsOptions {
   readonly alone: boolean
   /** The epoch to answer under, by that of the lead, which is read with the rest: agents refuse a lower one than they obeyed. */
   readonly epoch: (ofLead: number | null) => number
+  /** How long the host keeps builds of images; null: the fleet manages none. */
+  readonly retention: () => ImageRetention | null
 }
+
+const nothingPromoted: ReadonlyMap<string, string> = new Map()
 
 export function createKnownHosts(options: KnownHostsOptions): KnownHosts {
   const { recorder } = options
@@ -92,7 +99,13 @@ export function createKnownHosts(options: KnownHostsOptions): KnownHosts {
       keySince: keySince(row),
       doneAt,
     }
-    return { known, wanted: moved(known) ? { host, rows: await readDesired(db, host, now) } : null }
+    return { known, wanted: moved(known) ? await readWanted(db, host, now) : null }
+  }
+
+  async function readWanted(db: Reader, host: Host, now: Instant): Promise<WantedOfHost> {
+    const retention = options.retention()
+    const promoted = retention === null ? nothingPromoted : await promotedBuilds(db)
+    return { host, rows: await readDesired(db, host, { now, retention }), promoted }
   }
 
   return {

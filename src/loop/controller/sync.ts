@@ -1,5 +1,4 @@
 import { CideryError } from '../../model/errors.ts'
-import type { Host } from '../../model/host.ts'
 import { minute, second, type Milliseconds } from '../../model/instant.ts'
 import type { Spec } from '../../model/spec.ts'
 import { syncProtocol, type AgentSettings, type SyncRequest, type SyncResponse } from '../../model/sync.ts'
@@ -7,6 +6,7 @@ import { bringsNews, isOtherInstance } from '../../observe/host-report.ts'
 import type { Log } from '../../ports/log.ts'
 import type { Clock, Timers } from '../../ports/time.ts'
 import type { Recorder } from '../../record/commit.ts'
+import type { ImageRetention } from '../../record/desired.ts'
 import { recordReport, type StoredReport } from '../../record/host-sync.ts'
 import type { SyncCaller, SyncHandler } from '../../serve/agent.ts'
 import { createKnownHosts, retired, type KnownHost, type WantedOfHost } from './known-hosts.ts'
@@ -34,7 +34,9 @@ export interface SyncHandlerOptions {
   /** The epoch to answer under, by that of the lead, which is read with the rest: agents refuse a lower one than they obeyed. */
   readonly epoch: (ofLead: number | null) => number
   readonly spec: () => Spec
-  readonly settings: (host: Host) => AgentSettings
+  readonly settings: (wanted: WantedOfHost) => AgentSettings
+  /** How long a host keeps builds of images; null: the fleet manages none. */
+  readonly retention: () => ImageRetention | null
   readonly checkpoint: () => SyncResponse['checkpoint']
   /** Told of each sync that was answered; `parked`: it asked to wait for news. */
   readonly synced?: (sync: { readonly parked: boolean }) => void
@@ -192,7 +194,7 @@ export function createSyncHandler(options: SyncHandlerOptions): SyncHandler {
       epoch,
       generation,
       controllerTime: clock.now(),
-      desired: wanted === null ? null : { ...wanted.rows, settings: options.settings(wanted.host) },
+      desired: wanted === null ? null : { ...wanted.rows, settings: options.settings(wanted) },
       acknowledged,
       wantFacts: factsAt <= doneAt || clock.now() - factsAt > factsMaxAge,
       rotateKey: keyIsDue(known),

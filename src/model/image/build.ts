@@ -29,6 +29,7 @@ export const buildCan = {
   promote: ['validated', 'retired', 'candidate'],
   cancel: ['building'],
   remove: ['candidate', 'validated', 'retired'],
+  pin: ['candidate', 'validated', 'promoted', 'retired'],
 } as const satisfies Record<string, readonly BuildState[]>
 
 /** One immutable result of an image's recipe, or one that a registry has. */
@@ -43,7 +44,19 @@ export interface ImageBuild {
   /** Why it is in this state, in words for people. */
   readonly reason: string
   /** `built` by a host of the fleet, or found in the `registry`. */
-  readonly origin: { readonly kind: 'built'; readonly hostId: HostId } | { readonly kind: 'registry' }
+  readonly origin: { readonly kind: 'built'; readonly hostId: HostId; readonly hostBootId: string } | { readonly kind: 'registry' }
+  /** Generation of the recipe that it is made by; null for one of a registry. */
+  readonly recipeGeneration: number | null
+  /** Nothing that an earlier build left is used. */
+  readonly fromBase: boolean
+  /** Build of the line below that it starts from. */
+  readonly baseBuild: string | null
+  readonly pushTo: DesiredBuild['pushTo']
+  /** It takes no longer than this, with all its tries. */
+  readonly timeoutMs: Milliseconds
+  readonly cancelRequested: { readonly by: string; readonly at: Instant } | null
+  /** Kept until a person says otherwise. */
+  readonly pinnedBy: string | null
   /** Recipe hash + base digest + engine: the same one is not built again. Null for one of a registry that does not say. */
   readonly identity: string | null
   readonly recipeVersion: string | null
@@ -63,8 +76,12 @@ export interface ImageBuild {
   /** When it was last promoted. */
   readonly promotedAt: Instant | null
   readonly generation: number
-  /** Revision of the last report that was taken in. */
+  /** Revision of the last report that was taken in; −1 before the first. */
   readonly revision: number
+  /** Bytes of its log that its host has. */
+  readonly logBytes: number
+  /** Why it was not sent to a registry; empty when it was, or need not be. */
+  readonly pushSkipped: string
 }
 
 /** What the agent says of a build under way or ended. `revision` goes up with each change, so that a late, repeated report is recognised. */

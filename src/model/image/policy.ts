@@ -63,25 +63,28 @@ export const imagePolicy = {
     .strictObject({
       /** Hosts that fetch a new build at once. */
       wave: z.int().positive().max(1000).default(2),
-      /** Bytes per second of one fetch; default: what the line gives. */
+      /** Bytes per second of all fetches of a build together; default: what the network gives. */
       bandwidth: SizeText.optional(),
-      /** Largest part of a pool's hosts that may be without the image meanwhile. */
+      /** Part of the hosts that could run it that must have a new build, proved ready, before jobs get it. */
       share: z.number().positive().max(1).default(0.5),
     })
     .prefault({}),
-  /** Few hosts have a new build before all others do. */
+  /** Some jobs get a new build before all others do: those on some hosts, or a part of all. */
   canary: z
     .strictObject({
-      /** By name; or as a part of the hosts, `share`. */
+      /** By name: all jobs of the image there. */
       hosts: z.array(Name).min(1).max(1000).optional(),
+      /** Part of the image's jobs, wherever they run. */
       share: z.number().positive().max(1).optional(),
-      /** Part of their jobs that must not fail for the host's or the image's sake. */
-      threshold: z.number().min(0).max(1).default(0.95),
-      /** Jobs that must have ended there first. */
-      jobs: z.int().min(1).max(100_000).default(5),
+      /** How much larger the part of their attempts that fail by a fault of the infrastructure may be than that of the others: 0.05 is five of a hundred more. */
+      threshold: z.number().min(0).max(1).default(0.05),
+      /** Attempts that must have ended on the new build before anything is said of it. */
+      jobs: z.int().min(1).max(100_000).default(10),
     })
-    .refine(({ hosts, share }) => hosts === undefined || share === undefined, 'hosts by name, or a share of them, not both')
+    .refine(({ hosts, share }) => (hosts === undefined) !== (share === undefined), 'hosts by name, or a share of the jobs, not both')
     .optional(),
+  /** A promoted build that is older is told of. */
+  maxAge: DurationText.optional(),
   /** Of one build with all its tries; default: what the recipe says. */
   buildTimeout: DurationText.optional(),
 } as const

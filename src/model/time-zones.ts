@@ -1,7 +1,7 @@
-import { CideryError } from '../../model/errors.ts'
-import { minute } from '../../model/instant.ts'
-import { utc } from '../../model/schedule.ts'
-import type { OffsetAt } from '../../model/schedule.ts'
+import { CideryError } from './errors.ts'
+import { minute } from './instant.ts'
+import { utc } from './schedule.ts'
+import type { OffsetAt } from './schedule.ts'
 
 /**
  * The clocks of a zone, as the time zone data of this Node has them. INVALID_INPUT for a zone that it does not know.
