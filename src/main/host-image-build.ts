@@ -1,15 +1,13 @@
 import { createHash } from 'node:crypto'
-import { lstat } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
-import { pack } from 'tar-stream'
 import { prepareBase } from '../act/agent/images/base.ts'
 import { buildImage, buildNetwork, type Built } from '../act/agent/images/build.ts'
 import { buildProgress } from '../act/agent/images/progress.ts'
 import { resolveImage, type ImageDecision, type RemoteAnswer, type ResolveFlags, type WantedImage } from '../decide/images/resolve.ts'
 import { folderBuildLogs } from '../drivers/build-logs/folder-build-logs.ts'
 import { httpDownloads } from '../drivers/downloads/http/http-downloads.ts'
-import { addTo } from '../drivers/ingredients/archive.ts'
+import { packPaths } from '../drivers/ingredients/archive.ts'
 import { folderIngredients } from '../drivers/ingredients/folder-ingredients.ts'
 import { CideryError } from '../model/errors.ts'
 import { ingredientsOf, type RecipeLock } from '../model/image/lock.ts'
@@ -21,6 +19,7 @@ import { digestFiles } from '../observe/recipe-files.ts'
 import type { ImageEngine } from '../ports/images.ts'
 import { engineOf, imagePorts, type HostImages } from './host-images.ts'
 import { readRecipe, requireFullLock, type ReadRecipe } from './read-recipe.ts'
+import { lockOfBuild } from './recipe-bundle.ts'
 
 const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex')
 
@@ -121,18 +120,13 @@ export async function buildLocally(
     fresh: () => imagePorts.ids.next('upl'),
   })
   await store.sweep()
-  const locked = {
-    downloads: Object.fromEntries(lock.downloads.map(({ url, sha256: sum }) => [url, sum])),
-    packages: Object.fromEntries(lock.packages.map(({ manager, name, version }) => [`${manager}/${name}`, version])),
-  }
-  const ingredients = await store.unpack(await packFiles(local), locked)
+  const locked = lockOfBuild(lock)
+  const paths = recipeFiles(recipe)
+  const ingredients = await store.unpack(paths.length === 0 ? null : packPaths(local.folder, paths), locked)
   const progress = buildProgress(imagePorts.clock, onPhases)
   const ports = { ...imagePorts, log: host.log }
   try {
-    const base = await prepareBase(
-      { recipe, lock: { base: lock.base?.digest ?? null, ...locked }, baseBuild: null },
-      { engine, progress, log, signal },
-    )
+    const base = await prepareBase({ recipe, lock: locked, baseBuild: null }, { engine, progress, log, signal })
     const request = {
       id,
       name: options.name,
@@ -151,17 +145,4 @@ export async function buildLocally(
     await ingredients.close()
     await writing
   }
-}
-
-/** The files that a recipe names, as an archive; null when it names none. */
-async function packFiles({ folder, recipe }: Pick<ReadRecipe, 'folder' | 'recipe'>): Promise<AsyncIterable<Uint8Array> | null> {
-  const paths = recipeFiles(recipe)
-  if (paths.length === 0) return null
-  for (const path of paths) await lstat(join(folder, path))
-  const archive = pack()
-  void (async () => {
-    for (const path of paths) await addTo(archive, folder, path)
-    archive.finalize()
-  })().catch((error: unknown) => archive.destroy(error as Error))
-  return archive as AsyncIterable<Uint8Array>
 }

@@ -3,6 +3,7 @@ import { readFile, realpath, stat } from 'node:fs/promises'
 import { basename, dirname, extname, resolve } from 'node:path'
 import type { Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
+import { parse } from 'yaml'
 import { CideryError } from '../model/errors.ts'
 import { lockProblems, RecipeLock } from '../model/image/lock.ts'
 import type { Recipe } from '../model/image/recipe.ts'
@@ -11,6 +12,8 @@ import { readRecipeFile, readRecipeValue } from '../observe/recipe-file.ts'
 
 export interface ReadRecipe {
   readonly recipe: Recipe
+  /** As it was written: what a controller reads for itself. */
+  readonly source: unknown
   /** Absolute. */
   readonly file: string
   /** What its files are below. */
@@ -31,9 +34,9 @@ const model = fileURLToPath(new URL('../model/image', import.meta.url))
  */
 export async function readRecipe(path: string, { deadlineMs = 10_000 }: { readonly deadlineMs?: Milliseconds } = {}): Promise<ReadRecipe> {
   const file = resolve(path)
-  const recipe = await recipeIn(file, path, deadlineMs)
+  const { recipe, source } = await recipeIn(file, path, deadlineMs)
   const lockFile = resolve(dirname(file), `${recipe.name}.lock.json`)
-  return { recipe, file, folder: dirname(file), lockFile, lock: await readLock(lockFile) }
+  return { recipe, source, file, folder: dirname(file), lockFile, lock: await readLock(lockFile) }
 }
 
 /** Refuses what cannot be built: CONFLICT with everything that the lock lacks. */
@@ -51,13 +54,23 @@ export function requireFullLock({ recipe, lock, lockFile }: ReadRecipe): RecipeL
   )
 }
 
-async function recipeIn(file: string, shown: string, deadlineMs: Milliseconds): Promise<Recipe> {
+async function recipeIn(
+  file: string,
+  shown: string,
+  deadlineMs: Milliseconds,
+): Promise<{ readonly recipe: Recipe; readonly source: unknown }> {
   const state = await stat(file).catch(() => null)
   if (state?.isFile() !== true)
     throw new CideryError('NOT_FOUND', `there is no recipe ${shown}`, { hint: 'name a file such as images/macos-15.image.js' })
   if (state.size > maxBytes) throw new CideryError('INVALID_INPUT', `${shown} is larger than ${maxBytes / 1_048_576} MiB`)
-  if (/\.ya?ml$/.test(file)) return readRecipeFile(await readFile(file, 'utf8'), shown)
-  if (/\.image\.[jt]s$/.test(file)) return readRecipeValue(await valueOfModule(file, shown, deadlineMs), shown)
+  if (/\.ya?ml$/.test(file)) {
+    const text = await readFile(file, 'utf8')
+    return { recipe: readRecipeFile(text, shown), source: parse(text) as unknown }
+  }
+  if (/\.image\.[jt]s$/.test(file)) {
+    const source = await valueOfModule(file, shown, deadlineMs)
+    return { recipe: readRecipeValue(source, shown), source }
+  }
   throw new CideryError('INVALID_INPUT', `${shown} is no recipe by its name`, {
     hint: 'recipes are called *.yaml, *.image.ts or *.image.js',
   })

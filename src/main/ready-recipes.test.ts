@@ -18,7 +18,7 @@ const software =
 
 describe('the recipes that come along', () => {
   it('are there for every release', () => {
-    expect([...reports.keys()].sort()).toEqual([
+    expect([...reports.keys()].toSorted()).toEqual([
       'debian-12.yaml',
       'macos-13.image.js',
       'macos-14.image.js',

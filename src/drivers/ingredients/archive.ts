@@ -42,8 +42,19 @@ function refuseEntry(name: string, type: string): void {
 
 /** An archive of what is in a folder, in order of name: what is in it says nothing of who packed it, and when. */
 export function packFolder(folder: string): AsyncIterable<Uint8Array> {
+  return filled((archive) => addAll(archive, folder, ''))
+}
+
+/** An archive of files and folders below a folder, by their paths. */
+export function packPaths(folder: string, paths: readonly string[]): AsyncIterable<Uint8Array> {
+  return filled(async (archive) => {
+    for (const path of paths) await addTo(archive, folder, path)
+  })
+}
+
+function filled(fill: (archive: Pack) => Promise<void>): AsyncIterable<Uint8Array> {
   const archive = pack()
-  void addAll(archive, folder, '').then(
+  void fill(archive).then(
     () => archive.finalize(),
     (error: unknown) => archive.destroy(error as Error),
   )
@@ -54,8 +65,8 @@ async function addAll(archive: Pack, folder: string, below: string): Promise<voi
   for (const name of (await readdir(join(folder, below))).toSorted()) await addTo(archive, folder, below === '' ? name : `${below}/${name}`)
 }
 
-/** Adds a file, or a folder with all that is in it, to an archive, by its path below the folder. */
-export async function addTo(archive: Pack, folder: string, inside: string): Promise<void> {
+/** A file, or a folder with all that is in it, by its path below the folder. */
+async function addTo(archive: Pack, folder: string, inside: string): Promise<void> {
   const path = join(folder, inside)
   const found = await lstat(path)
   const header = { mtime: new Date(0), uid: 0, gid: 0 }

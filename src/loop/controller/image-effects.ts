@@ -22,7 +22,14 @@ export function imageEffects({ write, ids, spec }: ImageEffectOptions): Pick<Eff
       const id = ids.next('bld')
       const policy = spec().images[step.image]
       if (policy === undefined) return Promise.resolve('stale')
-      return write((tx) => startBuild(tx, { ...step, id, timeoutMs: policy.buildTimeout ?? null, naming: namingOf(policy, { image: step.image, id, at: tx.now }) }))
+      return write((tx) =>
+        startBuild(tx, {
+          ...step,
+          id,
+          timeoutMs: policy.buildTimeout ?? null,
+          naming: namingOf(policy, { image: step.image, id, at: tx.now }),
+        }),
+      )
     },
     endBuild: (step) => write((tx) => endBuild(tx, step)),
     skipBuild: (step) => write((tx) => skipBuild(tx, step)),
