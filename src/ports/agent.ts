@@ -37,6 +37,8 @@ export interface ControllerLink {
   sync(request: SyncRequest, signal: AbortSignal): Promise<SyncResponse>
   /** Appends to an attempt's log; returns the length that the controller holds. */
   appendLog(attemptId: string, offset: number, bytes: Uint8Array): Promise<number>
+  /** The same for the log of a build that this host makes. */
+  appendBuildLog(buildId: string, offset: number, bytes: Uint8Array): Promise<number>
   /** Says that the log ends at this length. */
   finishLog(attemptId: string, length: number): Promise<void>
   /** Uploads bytes unless the controller has them; resumes. `read` gives bytes from an offset. */

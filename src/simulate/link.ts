@@ -81,6 +81,7 @@ export function simulatedLink(around: LinkSurroundings): ControllerLink {
     },
     appendLog: (id, offset, bytes) =>
       ask((core) => appendAttemptLog(core.services, { hostId: host.id, id, offset }, piece(Uint8Array.from(bytes)))),
+    appendBuildLog: () => Promise.reject(new CideryError('UNSUPPORTED', 'simulated builds keep no logs')),
     finishLog: (id, length) => ask((core) => finishAttemptLog(core.services, author, { hostId: host.id, id, length })),
     uploadBlob: () => Promise.reject(new CideryError('UNSUPPORTED', 'simulated jobs keep no artifacts')),
     downloadBlob: () => Promise.reject(new CideryError('UNSUPPORTED', 'simulated jobs bring no files')),

@@ -190,6 +190,7 @@ export function fakeController(time: { readonly clock: Clock; readonly timers: T
       check('appendLogAnswer')
       return (logs.get(attemptId) ?? held).length
     },
+    appendBuildLog: (buildId, offset, bytes) => link.appendLog(buildId, offset, bytes),
     async finishLog(attemptId, length) {
       await Promise.resolve()
       check('finishLog')

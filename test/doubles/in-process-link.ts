@@ -16,6 +16,7 @@ export function inProcessLink(fleet: Fleet, hostId: HostId): ControllerLink {
   return {
     ...direct,
     enrol: () => Promise.reject(new CideryError('UNSUPPORTED', 'this host is enrolled')),
+    appendBuildLog: () => Promise.reject(new CideryError('UNSUPPORTED', 'hosts of these tests build no images')),
     async uploadBlob(digest, sizeBytes, read) {
       const name = `uploads/${digest}`
       let offset = await reached().blobs.length(name)

@@ -8,6 +8,7 @@ import type { AgentPorts } from '../../ports/agent.ts'
 import type { Engine } from '../../ports/engine.ts'
 import type { ImageEngine } from '../../ports/images.ts'
 import { createWakeUp } from '../wake-up.ts'
+import { uploadBuildLog } from './build-log-upload.ts'
 import { BuildRecord, firstReport, runBuild } from './image-build.ts'
 import { imageHolds, type Transfer } from './image-holds.ts'
 
@@ -51,6 +52,8 @@ interface Held {
   running: Promise<void> | null
   /** What was written last; it never rejects. */
   writing: Promise<void>
+  /** The log's way to the controller; it never rejects. */
+  upload: Promise<void>
 }
 
 interface Waiting {
@@ -103,6 +106,7 @@ export function imageBoard(options: ImageBoardOptions): ImageBoard {
       cancel: new AbortController(),
       running: null,
       writing: Promise.resolve(),
+      upload: Promise.resolve(),
     }
     held.set(report.id, entry)
     return entry
@@ -171,6 +175,15 @@ export function imageBoard(options: ImageBoardOptions): ImageBoard {
       wakeUp.wake()
     })
     entry.running = over
+    sendLog(entry)
+  }
+
+  function sendLog(entry: Held): void {
+    const { id } = entry.report
+    const sending = uploadBuildLog({ ports, id, ended: () => isOver(entry) && entry.running === null, signal: stopping })
+    entry.upload = sending.catch((error: unknown) => {
+      if (!stopping.aborted) log.warn('the log of a build could not be sent', { build: id, error: messageOf(error) })
+    })
   }
 
   function unwritten(error: unknown): void {
@@ -216,6 +229,7 @@ export function imageBoard(options: ImageBoardOptions): ImageBoard {
         const reason = 'VM build failed: the agent was restarted while it was built'
         const entry = hold(isCut ? { ...report, state: 'failed', reason, revision: report.revision + 1000 } : report)
         if (isCut) await write(entry.report)
+        sendLog(entry)
       }
       for (const engine of engines()) log.debug('images of this host', { engine: engine.name, images: (await engine.images.list()).length })
       await ports.ingredients.sweep()
@@ -274,7 +288,7 @@ export function imageBoard(options: ImageBoardOptions): ImageBoard {
     },
 
     async settled() {
-      await Promise.all([...held.values()].flatMap(({ running }) => running ?? []))
+      await Promise.all([...held.values()].flatMap(({ running, upload }) => [running ?? Promise.resolve(), upload]))
     },
   }
 }

@@ -91,6 +91,10 @@ export function createHttpLink(options: HttpLinkOptions): HttpLink {
       const answer = await json(`/agent/attempts/${attemptId}/log?offset=${offset}`, { method: 'PUT', bytes, limitMs: uploadMs })
       return checked(Length, answer, 'a piece of log').length
     },
+    async appendBuildLog(buildId, offset, bytes) {
+      const answer = await json(`/agent/builds/${buildId}/log?offset=${offset}`, { method: 'PUT', bytes, limitMs: uploadMs })
+      return checked(Length, answer, 'a piece of log').length
+    },
     async finishLog(attemptId, length) {
       await json(`/agent/attempts/${attemptId}/log/finish`, { method: 'POST', json: { length } })
     },
