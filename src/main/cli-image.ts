@@ -16,6 +16,8 @@ import { recipeIdentity } from '../model/image/recipe-identity.ts'
 import type { RecipeIdentity } from '../model/image/recipe-identity.ts'
 import { recipeFiles } from '../model/image/recipe.ts'
 import { digestFiles } from '../observe/recipe-files.ts'
+import { makeRegistry } from './agent-registry.ts'
+import { imagePorts, pinned, quietLog } from './host-images.ts'
 import { readRecipe } from './read-recipe.ts'
 import type { ReadRecipe } from './read-recipe.ts'
 
@@ -109,7 +111,11 @@ export interface WrittenLock {
 /** Looks up and downloads what a recipe leaves open, and writes the lock beside it: whole or not at all. */
 export async function writeRecipeLock(file: string, question: LockQuestion): Promise<WrittenLock> {
   const { recipe, lockFile } = await readRecipe(file)
-  const lock = await lockRecipe(recipe, { ...question, downloads: httpDownloads(), timers: createSystemTimers() })
+  const registry = makeRegistry({}, { ...imagePorts, log: quietLog })
+  const resolve = async (reference: string, signal: AbortSignal): Promise<string> => (await pinned({ registry }, reference, signal)).digest
+  const lock = await lockRecipe(recipe, { ...question, downloads: httpDownloads(), timers: createSystemTimers(), resolve }).finally(() =>
+    registry.close(),
+  )
   const text = `${JSON.stringify(lock, null, 2)}\n`
   const changed = (await textOf(lockFile)) !== text
   if (changed) await writeWhole(lockFile, text)

@@ -22,6 +22,9 @@ import { makeRegistry } from './agent-registry.ts'
 const clock = createSystemClock()
 const random = createSystemRandom()
 
+/** Tells what somebody should look at, and nothing else: a person watches. */
+export const quietLog = createLog({ clock, write: writeToStderr, format: 'text', level: 'warn' })
+
 /** What images need of this process, on the machine's own time. */
 export const imagePorts = {
   clock,
@@ -51,7 +54,7 @@ export interface HostImagesOptions {
 export async function openHostImages({ stateDir, exclusive }: HostImagesOptions): Promise<HostImages> {
   const { engines: settings, registries } = await readAgentConfig(stateDir)
   const lock = exclusive ? await lockHost(stateDir) : null
-  const log = createLog({ clock, write: writeToStderr, format: 'text', level: 'warn' })
+  const log = quietLog
   const registry = makeRegistry(registries ?? {}, { ...imagePorts, log })
   const engines = [...makeEngines({ stateDir, engines: settings, log, registry }).values()].filter(hasImages)
   async function close(): Promise<void> {
