@@ -15,6 +15,7 @@ export const explained = [
   'operation/<id>',
   'attempt/<id>',
   'class/<key>',
+  'image/<name>',
 ] as const
 
 export interface ExplainQuestion {
@@ -54,6 +55,7 @@ export function explainFrom(plan: Plan, asked: ExplainQuestion & { readonly spec
     case 'operation':
     case 'attempt':
     case 'class':
+    case 'image':
       return plan.waiting.filter((waiting) => waiting.subject === asked.subject)
     default:
       throw new CideryError('INVALID_INPUT', `cannot explain "${asked.subject}"`, {
@@ -71,12 +73,12 @@ function hostIds(world: World, test: HostTest): ReadonlySet<string> {
   return ids
 }
 
-/** A host's own entry, and those of its operations and attempts. */
+/** A host's own entry, and those of its operations, attempts and images. */
 function ofHosts(plan: Plan, ids: ReadonlySet<string>): Waiting[] {
   return plan.waiting.filter((waiting) => {
     const { subject } = waiting
     if (subject.startsWith('host/')) return ids.has(subject.slice('host/'.length))
-    const isOnHost = subject.startsWith('operation/') || subject.startsWith('attempt/')
+    const isOnHost = subject.startsWith('operation/') || subject.startsWith('attempt/') || subject.startsWith('image/')
     return isOnHost && waiting.hosts.some((id) => ids.has(id))
   })
 }

@@ -7,10 +7,12 @@ import { isLoopback } from '../serve/access/origin.ts'
 import { agentRoutes } from '../serve/agent.ts'
 import { artifactRoutes } from '../serve/artifacts.ts'
 import { createBaseRoutes } from '../serve/base-routes.ts'
+import { buildRoutes } from '../serve/builds.ts'
 import { controllerRoutes } from '../serve/controller.ts'
 import { examine } from '../serve/doctor.ts'
 import { explainRoutes } from '../serve/explain.ts'
 import { hostRoutes } from '../serve/hosts.ts'
+import { imageRoutes } from '../serve/images.ts'
 import { jobRoutes } from '../serve/jobs.ts'
 import { logRoutes } from '../serve/logs.ts'
 import { operationRoutes } from '../serve/operations.ts'
@@ -98,6 +100,8 @@ function fleetRoutes(parts: Parts): readonly Route[] {
     ...queueRoutes(services),
     ...sandboxRoutes(services),
     ...streamRoutes(services, streams),
+    ...imageRoutes(services),
+    ...buildRoutes(services),
     ...explainRoutes(services),
     ...agentRoutes({ ...services, sync, box: parts.ports.box }),
   ]

@@ -1,3 +1,4 @@
+import type { ImageState } from '../model/image/state.ts'
 import type { Instant } from '../model/instant.ts'
 import type { Plan } from '../model/plan.ts'
 import type { Spec } from '../model/spec.ts'
@@ -12,5 +13,7 @@ export interface Decider {
   decide(now: Instant): Promise<Plan>
   /** Why a job, host, queue or operation waits, by the same functions. */
   explain(subject: string, now: Instant): Promise<Plan['waiting']>
+  /** Every managed image on every host. */
+  imageStates(now: Instant): Promise<readonly ImageState[]>
   close(): Promise<void>
 }

@@ -24,8 +24,6 @@ export interface RetentionPorts {
 export interface Removed {
   readonly jobs: number
   readonly operations: number
-  /** Builds that failed; others are removed by the policy of their image. */
-  readonly builds: number
   readonly logs: number
   readonly blobs: number
   readonly uploads: number
@@ -42,7 +40,6 @@ export async function removeOld(ports: RetentionPorts, limits: RetentionLimits):
   return {
     jobs: await repeat(() => ports.write((tx) => removeJobs(tx, now - limits.historyRetention))),
     operations: await repeat(() => ports.write((tx) => removeOperations(tx, now - limits.historyRetention))),
-    builds: await repeat(() => ports.write((tx) => removeFailedBuilds(tx, now - limits.historyRetention))),
     logs: await removeLogs(ports, now - limits.logRetention),
     blobs: await removeBlobs(ports, now - limits.artifactRetention),
     uploads: await removeUploads(ports, now - uploadPatience),
@@ -86,21 +83,8 @@ async function removeOperations(tx: RecordTx, before: Instant): Promise<number> 
   const ids = rows.map(({ id }) => id)
   if (ids.length > 0) await tx.db.deleteFrom('operations').where('id', 'in', ids).execute()
   await tx.db.deleteFrom('sandboxes').where('state', '=', 'gone').where('created_at', '<', before).execute()
-  return ids.length
-}
-
-async function removeFailedBuilds(tx: RecordTx, before: Instant): Promise<number> {
-  const rows = await tx.db
-    .selectFrom('builds')
-    .select('id')
-    .where('state', '=', 'failed')
-    .where('ended_at', '<', before)
-    .orderBy('ended_at')
-    .orderBy('id')
-    .limit(batch)
-    .execute()
-  const ids = rows.map(({ id }) => id)
-  if (ids.length > 0) await tx.db.deleteFrom('builds').where('id', 'in', ids).execute()
+  // Builds that did not fail are removed by the policy of their image.
+  await tx.db.deleteFrom('builds').where('state', '=', 'failed').where('ended_at', '<', before).execute()
   return ids.length
 }
 

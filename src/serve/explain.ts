@@ -24,7 +24,7 @@ export function explainRoutes(services: Services): readonly Route[] {
     route({
       method: 'GET',
       path: '/explain/*subject',
-      summary: 'Why job/…, host/…, queue/…, pool/… or operation/… waits, and the next thing to do',
+      summary: 'Why job/…, host/…, queue/…, pool/…, image/… or operation/… waits, and the next thing to do',
       tag: 'explain',
       access: 'read',
       params: z.strictObject({ subject: z.string().min(3).max(300) }),
@@ -69,6 +69,8 @@ async function factsOf(services: Services, subject: string): Promise<readonly Fa
       return operationFacts(services, name)
     case 'queue':
       return named(services.spec().queues, 'queue', name)
+    case 'image':
+      return named(services.spec().images, 'image', name)
     case 'pool':
       return named(services.spec().pools, 'pool', name)
     default:

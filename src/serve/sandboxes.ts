@@ -7,6 +7,7 @@ import { day, second } from '../model/instant.ts'
 import { limitsFor } from '../model/operation-limits.ts'
 import type { Operation, OperationRequest } from '../model/operation.ts'
 import type { Sandbox, sandboxCan } from '../model/sandbox.ts'
+import { promotedBuilds } from '../record/builds.ts'
 import type { RecordTx } from '../record/commit.ts'
 import { allHosts, hostNames, readHost } from '../record/hosts.ts'
 import { createOperation, liveOperationsOfHosts } from '../record/operations.ts'
@@ -126,8 +127,10 @@ export function sandboxRoutes(services: Services): readonly Route[] {
         return recorder.write(
           authorOf(context),
           async (tx) => {
-            const host = body.host === undefined ? await pickHost(services, tx, body.engine) : await readHost(tx.db, body.host)
             const image = body.image ?? null
+            const boots = await bootedBuild(services, tx, image)
+            const wanted = { engine: body.engine, build: boots === image ? null : boots }
+            const host = body.host === undefined ? await pickHost(services, tx, wanted) : await readHost(tx.db, body.host)
             const name = body.name ?? `sandbox-${id.slice(-6)}`
             const idleMs = body.idleS === undefined ? null : body.idleS * second
             const sandbox = await createSandbox(tx, {
@@ -140,7 +143,7 @@ export function sandboxRoutes(services: Services): readonly Route[] {
               hardMs: hardLimit,
               idleMs,
             })
-            await operate(tx, sandbox, { kind: 'sandboxCreate', sandboxId: id, engine: body.engine, image, ttlS: body.ttlS })
+            await operate(tx, sandbox, { kind: 'sandboxCreate', sandboxId: id, engine: body.engine, image: boots, ttlS: body.ttlS })
             return viewOf(sandbox, new Map([[host.id, host.name]]))
           },
           context.write,
@@ -219,10 +222,24 @@ export function sandboxRoutes(services: Services): readonly Route[] {
   ]
 }
 
-/** The open host with the engine that carries out no operation, the first by name. */
-async function pickHost(services: Services, tx: RecordTx, engine: string): Promise<Host> {
+/** What a sandbox of an image boots: the promoted build, where cidery builds or fetches the image. */
+async function bootedBuild(services: Services, tx: RecordTx, image: string | null): Promise<string | null> {
+  const policy = image === null ? undefined : services.spec().images[image]
+  if (image === null || (policy?.recipe === undefined && policy?.registry === undefined)) return image
+  const build = (await promotedBuilds(tx.db)).get(image)
+  if (build !== undefined) return build
+  throw new CideryError('CONFLICT', `no build of the image ${image} is promoted yet`, { hint: `cidery explain image/${image}` })
+}
+
+/** The open host with the engine, and the build where one is named, that carries out no operation; the first by name. */
+async function pickHost(
+  services: Services,
+  tx: RecordTx,
+  { engine, build }: { readonly engine: string; readonly build: string | null },
+): Promise<Host> {
   const hosts = (await allHosts(tx.db)).filter((host) => host.state === 'up' && host.schedulable.kind === 'open')
-  const able = hosts.filter((host) => host.facts?.engines.some(({ name, ok }) => name === engine && ok) === true)
+  const has = ({ facts }: Host): boolean => build === null || facts?.storedImages?.some(({ id }) => id === build) === true
+  const able = hosts.filter((host) => has(host) && host.facts?.engines.some(({ name, ok }) => name === engine && ok) === true)
   const busy = new Set(
     (
       await liveOperationsOfHosts(
@@ -233,7 +250,7 @@ async function pickHost(services: Services, tx: RecordTx, engine: string): Promi
   )
   const host = able.find(({ id }) => !busy.has(id)) ?? able[0]
   if (host !== undefined) return host
-  throw new CideryError('CONFLICT', `no open host has a working engine ${engine}`, {
+  throw new CideryError('CONFLICT', `no open host has a working engine ${engine}${build === null ? '' : ` and the build ${build}`}`, {
     hint: 'cidery host ls',
     details: { hosts: hosts.length, plan: services.plan().waiting.length },
   })

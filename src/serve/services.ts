@@ -1,4 +1,5 @@
 import type { Host } from '../model/host.ts'
+import type { ImageState } from '../model/image/state.ts'
 import type { Instant } from '../model/instant.ts'
 import type { Job, JobSpec, ResolvedJob } from '../model/job.ts'
 import type { Plan, Waiting } from '../model/plan.ts'
@@ -23,6 +24,8 @@ export interface Judgement {
   readonly leaseEnd: (sandbox: Sandbox) => Instant
   /** Why a thing waits, by the functions that decide. */
   readonly explain: (subject: string, now: Instant) => Promise<readonly Waiting[]>
+  /** Every managed image on every host, as the deciding sees it. */
+  readonly imageStates: (now: Instant) => Promise<readonly ImageState[]>
 }
 
 /** What the routes of jobs, hosts and agents need. */

@@ -4,9 +4,11 @@ import { roles, scopesOfRole, scopes } from '../../src/model/identity.ts'
 import type { Scope } from '../../src/model/identity.ts'
 import { agentRoutes } from '../../src/serve/agent.ts'
 import { artifactRoutes } from '../../src/serve/artifacts.ts'
+import { buildRoutes } from '../../src/serve/builds.ts'
 import { controllerRoutes } from '../../src/serve/controller.ts'
 import { explainRoutes } from '../../src/serve/explain.ts'
 import { hostRoutes } from '../../src/serve/hosts.ts'
+import { imageRoutes } from '../../src/serve/images.ts'
 import { jobRoutes } from '../../src/serve/jobs.ts'
 import { logRoutes } from '../../src/serve/logs.ts'
 import { operationRoutes } from '../../src/serve/operations.ts'
@@ -41,6 +43,8 @@ function others(): readonly Route[] {
     poolRoutes,
     queueRoutes,
     sandboxRoutes,
+    imageRoutes,
+    buildRoutes,
     explainRoutes,
   ]
   return [...makers.flatMap((make) => make(nothing)), ...uploads, ...streamRoutes(nothing, nothing), ...controllerRoutes(nothing)]

@@ -12,8 +12,10 @@ import { insertToken } from '../../src/record/tokens.ts'
 import { credentialHash, newCredential } from '../../src/serve/access/credential.ts'
 import { agentRoutes } from '../../src/serve/agent.ts'
 import { artifactRoutes } from '../../src/serve/artifacts.ts'
+import { buildRoutes } from '../../src/serve/builds.ts'
 import { explainRoutes } from '../../src/serve/explain.ts'
 import { hostRoutes } from '../../src/serve/hosts.ts'
+import { imageRoutes } from '../../src/serve/images.ts'
 import { jobRoutes } from '../../src/serve/jobs.ts'
 import { logRoutes } from '../../src/serve/logs.ts'
 import { operationRoutes } from '../../src/serve/operations.ts'
@@ -97,6 +99,8 @@ export async function startFleetApi(options: FleetOptions = {}): Promise<FleetAp
       ...queueRoutes(services),
       ...sandboxRoutes(services),
       ...streamRoutes(services, streams),
+      ...imageRoutes(services),
+      ...buildRoutes(services),
       ...explainRoutes(services),
       ...uploadRoutes(services, {
         path: '/uploads',

@@ -1,5 +1,6 @@
 import { CideryError } from '../../src/model/errors.ts'
 import type { EngineFacts, HostFacts } from '../../src/model/host.ts'
+import type { BuildReport, DesiredBuild, DesiredImages } from '../../src/model/image/build.ts'
 import type { AttemptState, Outcome } from '../../src/model/job.ts'
 import {
   syncProtocol,
@@ -41,8 +42,19 @@ export interface SimulatedAgentOptions {
   readonly pollMs?: number
   /** Has every sandbox that is wanted, running at once; default: it takes no notice of them. */
   readonly keepsSandboxes?: boolean
+  /** Makes and brings builds of images; default: it knows nothing of them. */
+  readonly images?: SimulatedImages
   /** What it sees otherwise than a plain host does. */
   readonly facts?: () => Partial<HostFacts>
+}
+
+export interface SimulatedImages {
+  /** What becomes of a build, after a while. */
+  readonly build: (build: DesiredBuild) => Promise<Partial<BuildReport>>
+  /** Builds that it has. */
+  readonly stored: Set<string>
+  /** Whether it gets what it fetches. */
+  readonly fetches: () => boolean
 }
 
 /** A simple agent that speaks `sync` and pretends to run things. One parked poll at a time, short syncs beside it for news. */
@@ -121,6 +133,7 @@ export function simulatedAgent(options: SimulatedAgentOptions): SimulatedAgent {
   const answers: SyncResponse[] = []
   const errors: unknown[] = []
   const begun: string[] = []
+  const builds = new Map<string, { report: BuildReport; acknowledged: number }>()
   let seen = { epoch: 0, generation: 0 }
   let wantFacts = true
   let stop = new AbortController()
@@ -143,12 +156,87 @@ export function simulatedAgent(options: SimulatedAgentOptions): SimulatedAgent {
         .filter(({ report, acknowledged }) => report.revision > acknowledged)
         .map(({ report }) => ({ ...report })),
       sandboxes: [...sandboxes.values()],
+      ...(options.images === undefined ? {} : { builds: unacknowledged() }),
     }
+  }
+
+  function unacknowledged(): BuildReport[] {
+    return [...builds.values()].filter(({ report, acknowledged }) => report.revision > acknowledged).map(({ report }) => ({ ...report }))
   }
 
   function look(): HostFacts {
     const plain = simulatedFacts(clock.now(), { hostname: options.name, slots: options.slots ?? 4 })
-    return { ...plain, ...options.facts?.() }
+    return { ...plain, ...imageFacts(), ...options.facts?.() }
+  }
+
+  function imageFacts(): Partial<HostFacts> {
+    if (options.images === undefined) return {}
+    const ids = [...options.images.stored].toSorted()
+    const at = clock.now()
+    const proof = { ok: true, at, reason: '' }
+    const image = {
+      engine: 'tart' as const,
+      metadata: null,
+      reference: null,
+      sizeBytes: 1024,
+      storedAt: at,
+      lastUsedAt: at,
+      users: [],
+      problems: [],
+    }
+    return {
+      engines: [
+        { ...engine, name: 'tart', isolation: 'vm', slots: options.slots ?? 2, capabilities: { ...engine.capabilities, images: true } },
+      ],
+      images: ids,
+      storedImages: ids.map((id) => ({ ...image, id })),
+      readiness: ids.map((id) => ({ engine: 'tart', image: id, check: proof, boot: proof })),
+    }
+  }
+
+  function obeyImages(images: DesiredImages): void {
+    for (const build of images.builds) if (!builds.has(build.id)) beginBuild(build)
+    const { stored, fetches } = options.images ?? { stored: new Set<string>(), fetches: () => false }
+    const wanted = images.holds.filter(({ build, fetch }) => fetch && !stored.has(build))
+    if (wanted.length === 0 || !fetches()) return
+    for (const { build } of wanted) stored.add(build)
+    tellOfImages()
+  }
+
+  function tellOfImages(): void {
+    wantFacts = true
+    void exchange(0).catch((error: unknown) => errors.push(error))
+  }
+
+  function beginBuild(desired: DesiredBuild): void {
+    const first: BuildReport = {
+      id: desired.id,
+      generation: desired.generation,
+      revision: 0,
+      state: 'building',
+      reason: '',
+      phases: [],
+      tools: [],
+      metadata: null,
+      sizeBytes: null,
+      reference: null,
+      flakiness: null,
+      pushSkipped: '',
+      logBytes: 0,
+    }
+    const entry = { report: first, acknowledged: -1 }
+    builds.set(desired.id, entry)
+    const mine = stop
+    void options.images
+      ?.build(desired)
+      .then((end) => {
+        if (mine.signal.aborted) return
+        entry.report = { ...entry.report, ...end, revision: entry.report.revision + 1 }
+        if (entry.report.state === 'built') options.images?.stored.add(desired.id)
+        tellOfImages()
+      })
+      .catch((error: unknown) => void errors.push(error))
+    void exchange(0).catch((error: unknown) => errors.push(error))
   }
 
   function acknowledge(acknowledged: SyncResponse['acknowledged']): void {
@@ -157,6 +245,11 @@ export function simulatedAgent(options: SimulatedAgentOptions): SimulatedAgent {
       if (entry === undefined) continue
       entry.acknowledged = Math.max(entry.acknowledged, revision)
       if (ended && entry.report.state === 'ended') held.delete(id)
+    }
+    for (const { id, revision, ended } of acknowledged.builds ?? []) {
+      const entry = builds.get(id)
+      if (entry === undefined) continue
+      entry.acknowledged = ended ? Number.POSITIVE_INFINITY : Math.max(entry.acknowledged, revision)
     }
     for (const { id, revision } of acknowledged.operations) {
       const entry = operations.get(id)
@@ -188,6 +281,7 @@ export function simulatedAgent(options: SimulatedAgentOptions): SimulatedAgent {
     }
     for (const [id, entry] of held) if (!listed.has(id)) entry.cancel('not listed')
     for (const operation of desired.operations) beginOperation(operation)
+    if (desired.images !== undefined && options.images !== undefined) obeyImages(desired.images)
     if (options.keepsSandboxes === true) keepSandboxes(desired.sandboxes)
   }
 

@@ -124,7 +124,7 @@ function holdStep(
 }
 
 /** Whether a build has no room even when all goes that may go. */
-function lacksDisk({ host, view }: Place, { sizeBytes }: ImageBuild): boolean {
+export function lacksDisk({ host, view }: Place, { sizeBytes }: ImageBuild): boolean {
   if (sizeBytes === null) return false
   let room = view.freeDiskMiB * mebibyte
   for (const image of host.facts?.storedImages ?? []) if (image.users.length === 0) room += image.sizeBytes

@@ -26,5 +26,6 @@ export function createDeciding(rules: DecisionRules): Deciding {
     },
     decide: (now) => rules.decide(current().spec, current().world, now),
     explain: (subject, now) => rules.explain({ ...current(), now, subject }),
+    imageStates: (now) => rules.imageStates(current().spec, current().world, now),
   }
 }

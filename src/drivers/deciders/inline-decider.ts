@@ -11,6 +11,7 @@ export function createInlineDecider(rules: DecisionRules): Decider {
     advance: (changes) => deciding.advance(changes),
     decide: async (now) => deciding.decide(now),
     explain: async (subject, now) => deciding.explain(subject, now),
+    imageStates: async (now) => deciding.imageStates(now),
     async close() {},
   }
 }

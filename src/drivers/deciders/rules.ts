@@ -1,3 +1,4 @@
+import type { ImageState } from '../../model/image/state.ts'
 import type { Instant } from '../../model/instant.ts'
 import type { Plan, Waiting } from '../../model/plan.ts'
 import type { Spec } from '../../model/spec.ts'
@@ -13,6 +14,7 @@ export interface DecisionRules {
     readonly now: Instant
     readonly subject: string
   }) => readonly Waiting[]
+  readonly imageStates: (spec: Spec, world: World, now: Instant) => readonly ImageState[]
 }
 
 /** A world and the rules that are applied to it; the same in line and in a worker. */
@@ -22,4 +24,5 @@ export interface Deciding {
   advance(changes: readonly Change[]): void
   decide(now: Instant): Plan
   explain(subject: string, now: Instant): readonly Waiting[]
+  imageStates(now: Instant): readonly ImageState[]
 }

@@ -1,5 +1,6 @@
 import { Worker } from 'node:worker_threads'
 import { CideryError } from '../../model/errors.ts'
+import type { ImageState } from '../../model/image/state.ts'
 import { minute, type Milliseconds } from '../../model/instant.ts'
 import type { Plan } from '../../model/plan.ts'
 import type { Decider } from '../../ports/decider.ts'
@@ -94,6 +95,7 @@ export function createWorkerDecider(options: WorkerDeciderOptions): Decider {
     },
     decide: async (now) => (await ask({ ask: 'decide', now })) as Plan,
     explain: async (subject, now) => (await ask({ ask: 'explain', subject, now })) as Plan['waiting'],
+    imageStates: async (now) => (await ask({ ask: 'imageStates', now })) as readonly ImageState[],
     async close() {
       closed = true
       const ending = worker

@@ -12,6 +12,7 @@ export type WorkerRequest =
   | { readonly ask: 'setSpec'; readonly id: number; readonly spec: Spec }
   | { readonly ask: 'advance'; readonly changes: readonly Change[] }
   | { readonly ask: 'decide'; readonly id: number; readonly now: Instant }
+  | { readonly ask: 'imageStates'; readonly id: number; readonly now: Instant }
   | { readonly ask: 'explain'; readonly id: number; readonly subject: string; readonly now: Instant }
 
 export type WorkerAnswer =
@@ -36,6 +37,8 @@ export function serveDecider(port: Pick<MessagePort, 'on' | 'postMessage'>, rule
         return deciding.setSpec(request.spec)
       case 'decide':
         return deciding.decide(request.now)
+      case 'imageStates':
+        return deciding.imageStates(request.now)
       case 'explain':
         return deciding.explain(request.subject, request.now)
     }

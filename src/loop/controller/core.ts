@@ -225,6 +225,7 @@ export async function createControllerCore(ports: CorePorts, options: CoreOption
       leaseEnd: (sandbox) => leaseEnd(sandbox).at,
       // Before the first pass there is no world to look at.
       explain: async (subject, now) => (loop.status().passes === 0 ? [] : ports.decider.explain(subject, now)),
+      imageStates: async (now) => (loop.status().passes === 0 ? [] : ports.decider.imageStates(now)),
     },
   }
 

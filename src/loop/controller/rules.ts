@@ -2,6 +2,7 @@ import { advanceWorld } from '../../decide/advance-world.ts'
 import { checkPlan, type PlanFault } from '../../decide/check-plan.ts'
 import { decide } from '../../decide/decide.ts'
 import { explain } from '../../decide/explain.ts'
+import { imageStates } from '../../decide/images/states.ts'
 import type { Instant } from '../../model/instant.ts'
 import type { Plan, Waiting } from '../../model/plan.ts'
 import type { Spec } from '../../model/spec.ts'
@@ -28,5 +29,6 @@ export function decisionRules(onFault: (fault: PlanFault) => void) {
       readonly now: Instant
       readonly subject: string
     }): readonly Waiting[] => explain(question.spec, question.world, question),
+    imageStates,
   }
 }
