@@ -9,11 +9,11 @@ import { createIds } from '../drivers/randoms/ids.ts'
 import { DetachedSupervisors } from '../drivers/supervisors/detached/supervisors.ts'
 import { CideryError } from '../model/errors.ts'
 import type { AgentJournal, AgentPorts } from '../ports/agent.ts'
+import type { Log } from '../ports/log.ts'
 import type { Processes } from '../ports/processes.ts'
 import type { Registry } from '../ports/registry.ts'
 import type { Clock, Timers } from '../ports/time.ts'
-import { makeEngines } from './agent-engines.ts'
-import type { RunAgentOptions } from './agent.ts'
+import { makeEngines, type AgentEngines } from './agent-engines.ts'
 import { supervisorEntry } from './supervisor-entry.ts'
 
 /** The system that this process runs on; UNSUPPORTED for any but Linux and macOS. */
@@ -36,7 +36,7 @@ interface Wiring {
 
 /** The real ones of all that an agent needs. */
 export function wire(
-  options: RunAgentOptions,
+  options: AgentEngines & { readonly log: Log },
   { journal, link, random, releases, clock, timers, processes, registry }: Wiring,
 ): AgentPorts {
   const { stateDir, log } = options

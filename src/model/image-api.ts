@@ -76,12 +76,16 @@ export const ImageStateList = z.strictObject({ items: z.array(ImageState), nextC
 
 const Hash = z.string().regex(/^[0-9a-f]{64}$/, 'a SHA-256 in lower-case hex')
 
+const FileDigest = z
+  .string()
+  .regex(/^(?:file|program|folder|link):[0-9a-f]{64}$/, 'file, program, folder or link, a colon and a SHA-256 in lower-case hex')
+
 /** A recipe with all that it names, as `cidery apply` read it. */
 export const RecipePut = z.strictObject({
   /** As people write it; checked by the controller as well. */
   recipe: z.record(z.string(), z.unknown()),
-  /** SHA-256 of the recipe's files and folders, by path. */
-  digests: z.record(z.string().max(500), Hash).default({}),
+  /** Digests of the recipe's files and folders by path, as `observe/recipe-files.ts` makes them. */
+  digests: z.record(z.string().max(500), FileDigest).default({}),
   /** Blob of the archive (tar) of these files, uploaded before; null when there are none. */
   files: BlobDigest.nullable().default(null),
   lock: z

@@ -48,9 +48,9 @@ function scene(): Scene {
       desired = { builds: [], holds: wanted, retention: { age: 7 * day, count: 1, budgetBytes: null, freeFloorBytes: 0, ...retention } }
     },
     async pass() {
-      let over = false
-      const passing = holds.pass().then(() => (over = true))
-      for (let waited = 0; !over && waited < 1000; waited += 1) await time.advance(1000)
+      const state = { over: false }
+      const passing = holds.pass().then(() => (state.over = true))
+      for (let waited = 0; !state.over && waited < 1000; waited += 1) await time.advance(1000)
       await passing
     },
   }

@@ -183,7 +183,7 @@ describe('an image', () => {
     expect(other.body.detail).toContain('macos-14')
     const file = recipe('true', { steps: [{ name: 'files', copy: { from: 'a.txt', to: '/a.txt' } }] })
     expect((await api.call('PUT', '/images/macos-15/recipe', { body: file })).body.code).toBe('INVALID_INPUT')
-    const unsent = { ...file, digests: { 'a.txt': digest }, files: digest }
+    const unsent = { ...file, digests: { 'a.txt': `file:${digest}` }, files: digest }
     expect((await api.call('PUT', '/images/macos-15/recipe', { body: unsent })).status).toBe(404)
     expect((await api.call('PUT', '/images/plain/recipe', { body: recipe() })).status).toBe(404)
     const operator = await api.tokenOf('operator')

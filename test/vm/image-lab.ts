@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { pack } from 'tar-stream'
-import type { Build, BuildRequest } from '../../src/act/agent/images/build.ts'
+import type { Build, BuildRequest } from '../../src/act/agent/images/build-request.ts'
 import { buildProgress } from '../../src/act/agent/images/progress.ts'
 import { createSystemClock } from '../../src/drivers/clocks/system-clock.ts'
 import { createSystemTimers } from '../../src/drivers/clocks/system-timers.ts'

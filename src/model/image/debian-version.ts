@@ -44,19 +44,18 @@ function compareText(one: string, other: string): number {
 function compareParts(one: string, other: string): number {
   let [a, b] = [one, other]
   while (a !== '' || b !== '') {
-    const [textA = '', textB = ''] = [/^\D*/.exec(a)?.[0], /^\D*/.exec(b)?.[0]]
-    const text = compareText(textA, textB)
-    if (text !== 0) return text
-    a = a.slice(textA.length)
-    b = b.slice(textB.length)
-    const [numberA = '', numberB = ''] = [/^\d*/.exec(a)?.[0], /^\d*/.exec(b)?.[0]]
-    const difference = compareNumbers(numberA, numberB)
+    const [textA, textB] = [textOf(a), textOf(b)]
+    ;[a, b] = [a.slice(textA.length), b.slice(textB.length)]
+    const [numberA, numberB] = [numberOf(a), numberOf(b)]
+    ;[a, b] = [a.slice(numberA.length), b.slice(numberB.length)]
+    const difference = compareText(textA, textB) || compareNumbers(numberA, numberB)
     if (difference !== 0) return difference
-    a = a.slice(numberA.length)
-    b = b.slice(numberB.length)
   }
   return 0
 }
+
+const textOf = (text: string): string => /^\D*/.exec(text)?.[0] ?? ''
+const numberOf = (text: string): string => /^\d*/.exec(text)?.[0] ?? ''
 
 /** Of any length; nothing is 0. */
 function compareNumbers(one: string, other: string): number {

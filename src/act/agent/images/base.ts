@@ -3,8 +3,8 @@ import type { Base } from '../../../model/image/base.ts'
 import type { DesiredBuild } from '../../../model/image/build.ts'
 import { formatImageReference, parseImageReference } from '../../../model/image/reference.ts'
 import type { ImageEngine } from '../../../ports/images.ts'
-import type { BuildRequest } from './build.ts'
-import type { BuildLog } from './build.ts'
+import type { BuildRequest } from './build-request.ts'
+import type { BuildLog } from './build-request.ts'
 import type { BuildProgress } from './progress.ts'
 
 export interface BaseWork {

@@ -1,7 +1,7 @@
 import { CideryError } from '../../../model/errors.ts'
 import { formatDuration, type Milliseconds } from '../../../model/instant.ts'
 import { startInside } from '../inside.ts'
-import type { Build } from './build.ts'
+import type { Build } from './build-request.ts'
 
 /** A script for the guest of a build or of a proof. */
 export interface GuestScript {

@@ -3,7 +3,7 @@ import type { Milliseconds } from '../../../model/instant.ts'
 import type { SandboxRequest } from '../../../ports/engine.ts'
 import { withDeadline } from '../deadline.ts'
 import { messageOf } from '../outcome.ts'
-import type { Build } from './build.ts'
+import type { Build } from './build-request.ts'
 import { mustRun, type Guest } from './command.ts'
 
 /** A guest that is still being written to, or stopped, is given so long before it is taken away all the same. */

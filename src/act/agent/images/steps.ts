@@ -3,7 +3,7 @@ import { stepTimeout } from '../../../model/image/recipe.ts'
 import type { Step, StepOf } from '../../../model/image/step.ts'
 import { second } from '../../../model/instant.ts'
 import { messageOf } from '../outcome.ts'
-import type { Build } from './build.ts'
+import type { Build } from './build-request.ts'
 import { mustRun, type Guest } from './command.ts'
 import { packagesScript } from './guest-scripts.ts'
 

@@ -1,5 +1,5 @@
 import { resolve as pathOf } from 'node:path'
-import type { PhaseProgress } from '../../../model/image/phase.ts'
+import { percentOf, type PhaseProgress } from '../../../model/image/phase.ts'
 import type { Cli } from '../../cli.ts'
 import { openApi } from '../../client/api.ts'
 import { command, exitCodes } from '../../declare.ts'
@@ -132,8 +132,12 @@ async function buildHere(cli: Cli, file: string, options: BuildOptions): Promise
 function phaseText(phases: readonly PhaseProgress[]): string {
   const now = phases.at(-1)
   if (now === undefined) return 'building'
-  const count =
-    now.total === null ? '' : now.unit === 'bytes' ? ` ${sizeText(now.done)} of ${sizeText(now.total)}` : ` ${now.done}/${now.total}`
   const attempt = now.attempt === 1 ? '' : ` (try ${now.attempt})`
-  return `${now.phase}${count}${attempt}${now.at === '' ? '' : `: ${now.at}`}`
+  return `${now.phase}${countText(now)}${attempt}${now.at === '' ? '' : `: ${now.at}`}`
+}
+
+function countText(now: PhaseProgress): string {
+  if (now.total === null) return ''
+  if (now.unit === 'steps') return ` ${now.done}/${now.total}`
+  return ` ${sizeText(now.done)} of ${sizeText(now.total)} (${percentOf(now) ?? 0} %)`
 }
