@@ -147,7 +147,7 @@ export async function startAgentLoop(ports: AgentPorts, options: AgentLoopOption
     hostName: () => hostName,
     slots: ({ name }) => facts.engine(name)?.slots ?? 0,
     onNews: () => sync.wake(),
-    onStock: () => void facts.look().then(readiness.wake),
+    onStock: () => void facts.look().then(readiness.lookAtImages),
   })
   const owners = (): ReadonlySet<string> =>
     new Set([...attempts.owners(), ...sandboxes.owners(), ...readiness.owners(), ...images.owners()])

@@ -32,6 +32,8 @@ export interface ReadinessBoard {
   run(): Promise<void>
   /** Other things may be due now: another image, a job that ended, something left behind, a clock that jumped. */
   wake(): void
+  /** Images came or went: what was seen of them is looked at again now, not when it is due. */
+  lookAtImages(): void
   /** A job's own boot is a proof as good as any. */
   booted(engine: EngineName, image: string | null, proof: Proof): void
   /** Proves all engines now, also when a proof is fresh. Waits for a round that is under way. Gives lines for people. */
@@ -207,6 +209,10 @@ export function readinessBoard(options: ReadinessOptions): ReadinessBoard {
       }
     },
     wake: wakeUp.wake,
+    lookAtImages() {
+      for (const entry of entries.values()) if (entry.readiness.image !== null) entry.nextCheckAt = 0
+      wakeUp.wake()
+    },
     booted(engine, image, proof) {
       note(entryOf(engine, image), proof)
     },
