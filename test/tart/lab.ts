@@ -47,14 +47,18 @@ export class TartLab {
   readonly passwordFile = `${this.root}/password`
   readonly program = resolve('test/doubles/tart/bin/tart')
   readonly #net = ownNet()
+  readonly #golden: boolean
   #version = '2.35'
 
-  constructor() {
+  /** `golden: false` leaves out the images that stand in a folder, for labs that bring theirs from a registry. */
+  constructor({ golden = true }: { readonly golden?: boolean } = {}) {
+    this.#golden = golden
     for (const directory of [this.host, this.home, this.registry]) mkdirSync(directory, { recursive: true })
     this.faults([])
     if (onRealTart) return
     execFileSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-C', '', '-f', this.key])
     writeFileSync(this.passwordFile, 'admin\n', { mode: 0o600 })
+    if (!golden) return
     const authorizedKey = readFileSync(`${this.key}.pub`, 'utf8').trim()
     makeGoldenImage({ folder: `${this.registry}/ghcr.io/cidery/macos/15`, os: 'darwin', authorizedKey })
     makeGoldenImage({ folder: `${this.registry}/ghcr.io/cidery/debian/12`, os: 'linux', authorizedKey })
@@ -67,7 +71,7 @@ export class TartLab {
       HOME: this.root,
       TART_HOME: this.home,
       TART_FAKE_HOST: this.host,
-      TART_FAKE_REGISTRY: this.registry,
+      ...(this.#golden ? { TART_FAKE_REGISTRY: this.registry } : {}),
       TART_FAKE_FAULTS: this.faultsFile,
       TART_FAKE_NET: this.#net,
       TART_FAKE_VERSION: this.#version,

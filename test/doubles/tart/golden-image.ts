@@ -10,6 +10,10 @@ export interface GoldenImage {
   readonly os: 'darwin' | 'linux'
   readonly cpuCountMin?: number
   readonly memoryMinMiB?: number
+  /** Bytes of its disk; default a gigabyte, most of it holes. */
+  readonly diskBytes?: number
+  /** What `sw_vers` says; default 15.6. */
+  readonly release?: string
   /** Public key that may enter as `admin` besides the password `admin`. */
   readonly authorizedKey?: string
 }
@@ -21,20 +25,38 @@ const homeOf = (os: GoldenImage['os']): string => (os === 'darwin' ? '/Users/adm
 /** Of the password `admin`, which all public images have. */
 const passwordHash = (): string => execFileSync('openssl', ['passwd', '-6', 'admin'], { encoding: 'utf8' }).trim()
 
-const sshdConfig = `UsePAM no
+const sshdConfig = `Include /etc/ssh/sshd_config.d/*.conf
+UsePAM no
 PasswordAuthentication yes
 PermitRootLogin no
 HostKey /etc/ssh/ssh_host_ed25519_key
 PidFile none
 `
 
-/** What macOS answers with; enough to tell versions apart. */
-const macPrograms: Readonly<Record<string, string>> = {
-  sw_vers:
-    'case ${1:-} in -productVersion|--productVersion) echo 15.6 ;; *) printf "ProductName:\\t\\tmacOS\\nProductVersion:\\t\\t15.6\\nBuildVersion:\\t\\t24G84\\n" ;; esac',
-  xcodebuild: 'printf "Xcode 26.0\\nBuild version 17A324\\n"',
-  launchctl: 'exit 0',
+/** What macOS answers with; enough to tell versions apart. What it is told to set is written down in /var/db/told. */
+function macPrograms(release: string): Readonly<Record<string, string>> {
+  const writesDown = ['pmset', 'scutil', 'defaults', 'softwareupdate', 'launchctl'].map((name) => [
+    `usr/bin/${name}`,
+    `mkdir -p /var/db && echo "${name} $*" >>/var/db/told 2>/dev/null || :`,
+  ])
+  return {
+    'usr/bin/sw_vers': `case \${1:-} in -productVersion|--productVersion) echo ${release} ;; *) printf "ProductName:\\t\\tmacOS\\nProductVersion:\\t\\t${release}\\nBuildVersion:\\t\\t24G84\\n" ;; esac`,
+    'usr/bin/xcodebuild': 'printf "Xcode 26.0\\nBuild version 17A324\\n"',
+    ...Object.fromEntries(writesDown),
+    'System/Library/CoreServices/RemoteManagement/ARDAgent.app/Contents/Resources/kickstart': 'echo "kickstart $*" >>/var/db/told',
+  }
 }
+
+/** Goes down as a system does: what is written reaches the disk, then process 1 ends, and with it the machine. */
+const goDown = `[ "$(id -u)" = 0 ] || { echo "NOT super-user" >&2; exit 1; }
+sync
+kill -TERM 1`
+
+/** Passwordless, as in every public image. The program that makes root has no questions; \`sudo\` is its face. */
+const sudo = `#!/bin/sh
+[ "$1" = -n ] && shift
+exec /usr/libexec/cidery-become-root --reuid 0 --regid 0 --clear-groups env -i PATH=/usr/bin:/bin:/usr/sbin:/sbin HOME=/root USER=root LOGNAME=root SHELL=/bin/sh "$@"
+`
 
 /** `script` takes other words on macOS than on Linux: `-q FILE COMMAND…`. */
 const macScript = `#!/usr/bin/perl
@@ -45,7 +67,7 @@ $ENV{SHELL} = "/bin/sh";
 exec "/usr/libexec/linux-script", "-q", "-e", "-f", "-c", "exec " . join(" ", map { "'$_'" } @words), $file;
 `
 
-function systemFiles(upper: string, { os, authorizedKey }: GoldenImage): void {
+function systemFiles(upper: string, { os, authorizedKey, release = '15.6' }: GoldenImage): void {
   const write = (path: string, text: string, mode = 0o644): void => {
     mkdirSync(dirname(`${upper}/${path}`), { recursive: true })
     writeFileSync(`${upper}/${path}`, text, { mode })
@@ -57,11 +79,15 @@ function systemFiles(upper: string, { os, authorizedKey }: GoldenImage): void {
   write('etc/shadow', `root:*:19000:0:99999:7:::\nsshd:*:19000:0:99999:7:::\nadmin:${passwordHash()}:19000:0:99999:7:::\n`, 0o640)
   write('etc/ssh/sshd_config', sshdConfig)
   execFileSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-C', '', '-f', `${upper}/etc/ssh/ssh_host_ed25519_key`])
+  mkdirSync(`${upper}/usr/libexec`, { recursive: true })
+  copyFileSync('/usr/bin/setpriv', `${upper}/usr/libexec/cidery-become-root`)
+  chmodSync(`${upper}/usr/libexec/cidery-become-root`, 0o4755)
+  write('usr/bin/sudo', sudo, 0o755)
+  for (const name of ['shutdown', 'poweroff']) write(`usr/sbin/${name}`, `#!/bin/sh\n${goDown}\n`, 0o755)
   if (os === 'darwin') {
-    mkdirSync(`${upper}/usr/libexec`, { recursive: true })
     copyFileSync('/usr/bin/script', `${upper}/usr/libexec/linux-script`)
     write('usr/bin/script', macScript, 0o755)
-    for (const [name, body] of Object.entries(macPrograms)) write(`usr/bin/${name}`, `#!/bin/sh\n${body}\n`, 0o755)
+    for (const [path, body] of Object.entries(macPrograms(release))) write(path, `#!/bin/sh\n${body}\n`, 0o755)
   }
   const home = `${upper}${homeOf(os)}`
   mkdirSync(`${home}/.ssh`, { recursive: true })
@@ -72,7 +98,7 @@ function systemFiles(upper: string, { os, authorizedKey }: GoldenImage): void {
 
 /** Makes an image that boots in the double: what its disk holds lies over the file system of this machine. Needs root. */
 export function makeGoldenImage(image: GoldenImage): void {
-  const { folder, os, cpuCountMin = 2, memoryMinMiB = 2048 } = image
+  const { folder, os, cpuCountMin = 2, memoryMinMiB = 2048, diskBytes = 1_000_000_000 } = image
   const tree = mkdtempSync(join(tmpdir(), 'cidery-tart-golden-'))
   try {
     mkdirSync(`${tree}/upper`)
@@ -81,7 +107,7 @@ export function makeGoldenImage(image: GoldenImage): void {
     mkdirSync(folder, { recursive: true })
     const disk = `${folder}/disk.img`
     writeFileSync(disk, '')
-    truncateSync(disk, 1_000_000_000)
+    truncateSync(disk, diskBytes)
     execFileSync('mke2fs', ['-q', '-F', '-t', 'ext4', '-O', '^has_journal', '-E', 'lazy_itable_init=1', '-m', '0', '-d', tree, disk], {
       stdio: 'pipe',
     })

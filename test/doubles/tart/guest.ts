@@ -46,6 +46,8 @@ ip addr add "$address/32" dev en0
 ip link set en0 up
 ip route add "$gateway" dev en0 src "$address"
 ip route add default via "$gateway" dev en0
+# As macOS does, before the first connection to a machine whose keys were taken away.
+[ -e /etc/ssh/ssh_host_ed25519_key ] || ssh-keygen -q -t ed25519 -N '' -C '' -f /etc/ssh/ssh_host_ed25519_key
 [ ! -x /usr/sbin/sshd ] || /usr/sbin/sshd
 echo up
 trap 'exit 0' TERM

@@ -17,7 +17,7 @@ import {
   VmDirectory,
   type VmConfig,
 } from './home.ts'
-import { pruneFor } from './prune.ts'
+import { collectImages, pruneFor } from './prune.ts'
 import { pullImage, pullSettings } from './pull.ts'
 
 const gib = 1024 ** 3
@@ -141,6 +141,7 @@ export function remove(parsed: Parsed): void {
       const cached = cachedImage(name)
       if (cached === null) throw new RuntimeFailure(`the specified VM "${name}" does not exist`, 2)
       rmSync(cached.path, { recursive: true, force: true })
+      collectImages()
       continue
     }
     const vm = openLocal(name)

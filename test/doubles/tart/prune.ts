@@ -1,4 +1,4 @@
-import { lstatSync, readdirSync, readlinkSync, rmSync, statSync, unlinkSync } from 'node:fs'
+import { existsSync, lstatSync, readdirSync, readlinkSync, rmSync, statSync, unlinkSync } from 'node:fs'
 import type { Parsed } from './command-line.ts'
 import { ValidationFailure } from './failures.ts'
 import { cachedImages, localVms, type VmDirectory } from './home.ts'
@@ -40,14 +40,28 @@ export function pruneFor(bytes: number, used: string): void {
   }
 }
 
+/** Removes images that no tag leads to any more, and that nobody pulled by their digest. */
+export function collectImages(): void {
+  const all = cachedImages()
+  const wanted = new Set(all.filter((vm) => lstatSync(vm.path).isSymbolicLink()).map((vm) => readlinkSync(vm.path)))
+  for (const { path } of all) {
+    if (lstatSync(path).isSymbolicLink() || wanted.has(path) || existsSync(`${path}/.explicitly-pulled`)) continue
+    rmSync(path, { recursive: true, force: true })
+  }
+}
+
 export function prune(parsed: Parsed): void {
   const [olderThan, budget] = [parsed.number('older-than'), parsed.number('space-budget')]
   if (olderThan === undefined && budget === undefined && !parsed.has('gc')) {
     throw new ValidationFailure('at least one pruning criteria must be specified')
   }
   const found = candidates(parsed.value('entries') ?? 'caches')
+  if (parsed.has('gc')) collectImages()
   if (olderThan !== undefined) for (const vm of found) if (lastUse(vm) < Date.now() - olderThan * dayMs) drop(vm)
-  if (budget === undefined) return
+  if (budget !== undefined) pruneTo(parsed, budget)
+}
+
+function pruneTo(parsed: Parsed, budget: number): void {
   let left = budget * 1024 ** 3
   // The newest stay as long as they fit.
   for (const vm of candidates(parsed.value('entries') ?? 'caches').toReversed()) {

@@ -1,4 +1,4 @@
-import { existsSync, readSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, readSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Parsed } from './command-line.ts'
@@ -60,6 +60,18 @@ export async function beginRun(parsed: Parsed): Promise<never> {
 function lockedConfig(): VmConfig {
   const buffer = Buffer.alloc(65_536)
   return parseConfig(buffer.subarray(0, readSync(lockedFd, buffer, 0, buffer.length, 0)).toString('utf8'))
+}
+
+/** Whether a guest's kernel still has a disk. */
+function isMounted(disk: string): boolean {
+  return readdirSync('/sys/block').some((name) => {
+    try {
+      return readFileSync(`/sys/block/${name}/loop/backing_file`, 'utf8').trim() === disk
+    } catch {
+      // It is no loop device, or has no file.
+      return false
+    }
+  })
 }
 
 /** A machine that runs, and what it does wrong. */
@@ -134,6 +146,8 @@ class Running {
     this.#server.close()
     for (const socket of this.#sockets) socket.destroy()
     await this.#guest.ended
+    // The kernel may unmount a moment after the last process of a guest is gone; until then the disk is not what the guest wrote.
+    for (let tried = 0; isMounted(this.#vm.diskPath) && tried < 1000; tried += 1) await sleep(5)
     rmSync(this.#vm.socketPath, { force: true })
   }
 

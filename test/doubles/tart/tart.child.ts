@@ -1,4 +1,5 @@
 /** A double of Tart for Linux: docs in README.md beside it. */
+import { writeSync } from 'node:fs'
 import { readCommandLine, refusalOf, Refused, type Parsed } from './command-line.ts'
 import { exec } from './exec.ts'
 import { RuntimeFailure } from './failures.ts'
@@ -59,11 +60,22 @@ async function carryOut(given: readonly string[], isLocked: boolean): Promise<nu
   }
 }
 
+/** Foundation's file handles do not return errors, they crash (tart#989). */
+function dieOfFullDisk(): never {
+  writeSync(
+    2,
+    "*** Terminating app due to uncaught exception 'NSFileHandleOperationException', reason: '*** -[NSConcreteFileHandle writeData:]: No space left on device'\n",
+  )
+  process.kill(process.pid, 'SIGKILL')
+  throw new Error('unreachable')
+}
+
 async function main(): Promise<number> {
   const [first, ...rest] = process.argv.slice(2)
   try {
     return await (first === '--locked' ? carryOut(rest, true) : carryOut(process.argv.slice(2), false))
   } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOSPC') return dieOfFullDisk()
     if (!(error instanceof RuntimeFailure)) throw error
     if (error instanceof Refused && error.toStdout) console.log(error.message)
     else if (error.message !== '') console.error(error.message)
