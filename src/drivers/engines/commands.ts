@@ -42,6 +42,10 @@ export interface RunOptions {
   readonly env?: Readonly<Record<string, string>>
   /** Ends it by TERM when it is aborted. */
   readonly signal?: AbortSignal
+  /** Told of the process as soon as it is there. */
+  readonly onStart?: (pid: number) => void
+  /** Gets what it prints as it comes, in pieces that need not be lines. */
+  readonly onStdout?: (chunk: Buffer) => void
 }
 
 export interface Ran {
@@ -75,7 +79,11 @@ export function run(argv: readonly [string, ...string[]], options: RunOptions = 
     const abort = (): void => void child.kill('SIGTERM')
     options.signal?.addEventListener('abort', abort, { once: true })
     if (options.signal?.aborted === true) abort()
-    child.stdout.on('data', (chunk: Buffer) => stdout.add(chunk))
+    if (child.pid !== undefined) options.onStart?.(child.pid)
+    child.stdout.on('data', (chunk: Buffer) => {
+      stdout.add(chunk)
+      options.onStdout?.(chunk)
+    })
     child.stderr.on('data', (chunk: Buffer) => stderr.add(chunk))
     child.once('error', (cause) => {
       clearTimeout(deadline)

@@ -37,15 +37,15 @@ function isRunning(pid: number): boolean {
   }
 }
 
-/** One file per sandbox, written and synced before each step that cannot be taken back. */
+/** One file per thing that an engine has made (a sandbox, if nothing else is said), written and synced before each step that cannot be taken back. */
 export class RecordStore<T extends { readonly id: string }> {
   readonly #stateDir: string
   readonly #directory: string
   readonly #schema: z.ZodType<T>
 
-  constructor(stateDir: string, schema: z.ZodType<T>) {
+  constructor(stateDir: string, schema: z.ZodType<T>, folder = 'records') {
     this.#stateDir = stateDir
-    this.#directory = `${stateDir}/records`
+    this.#directory = `${stateDir}/${folder}`
     this.#schema = schema
   }
 

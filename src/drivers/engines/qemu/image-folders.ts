@@ -1,10 +1,7 @@
-import { createHash } from 'node:crypto'
 import {
   closeSync,
-  createReadStream,
   existsSync,
   fsyncSync,
-  lstatSync,
   mkdirSync,
   openSync,
   readdirSync,
@@ -17,15 +14,10 @@ import {
 import { z } from 'zod'
 import { CideryError } from '../../../model/errors.ts'
 import { ImageMetadata, type StoredImage } from '../../../model/image/stored.ts'
+import { allocatedBytes } from '../image-files.ts'
 import { writeAtomically } from '../records.ts'
 import { imagesDirectory } from './images.ts'
 import type { QemuEngineConfig } from './settings.ts'
-
-/** Bytes that the files of a folder take on the disk: a sparse disk takes less than its size. */
-export function allocatedBytes(folder: string): number {
-  const entries = readdirSync(folder, { recursive: true, withFileTypes: true })
-  return entries.reduce((sum, entry) => sum + (entry.isFile() ? lstatSync(`${entry.parentPath}/${entry.name}`).blocks * 512 : 0), 0)
-}
 
 /** The name of a folder that is being filled by this process; what a process that is gone left is removed by `removeParts`. */
 export function partFolder(parent: string, id: string): string {
@@ -171,16 +163,4 @@ export function noteAbout(config: QemuEngineConfig, id: string, about: Partial<A
 
 export function forgetAbout(config: QemuEngineConfig, id: string): void {
   rmSync(aboutPath(config, id), { force: true })
-}
-
-/** SHA-256 of each file of a folder, by name. */
-export async function sumsOf(folder: string): Promise<Readonly<Record<string, string>>> {
-  const sums: Record<string, string> = {}
-  for (const name of readdirSync(folder).toSorted()) {
-    const hash = createHash('sha256')
-    for await (const bytes of createReadStream(`${folder}/${name}`, { highWaterMark: 1024 ** 2 }) as AsyncIterable<Uint8Array>)
-      hash.update(bytes)
-    sums[name] = hash.digest('hex')
-  }
-  return sums
 }

@@ -5,9 +5,10 @@ import { formatImageReference, parseImageReference, type ImageReference } from '
 import { ImageMetadata, type StoredImage } from '../../../model/image/stored.ts'
 import type { ImageStore, PushReport, PushTarget, TransferOptions } from '../../../ports/images.ts'
 import type { Registry } from '../../../ports/registry.ts'
+import { allocatedBytes, sumFaults, sumsOf } from '../image-files.ts'
 import type { RecordStore } from '../records.ts'
 import type { Turns } from '../turns.ts'
-import { aboutOf, allocatedBytes, forgetAbout, noteAbout, removeFolder, removeParts, storedImages, sumsOf, touch } from './image-folders.ts'
+import { aboutOf, forgetAbout, noteAbout, removeFolder, removeParts, storedImages, touch } from './image-folders.ts'
 import { imageFolder, imagesDirectory } from './images.ts'
 import { layersDirectory, storedLayers } from './layers.ts'
 import { annotations } from './oci/format.ts'
@@ -96,13 +97,7 @@ export class QemuImageStore implements ImageStore {
       const digest = reference === null ? null : parseImageReference(reference).digest
       return verifyImage(folder, { signal, ...(digest === null ? {} : { digest }) })
     }
-    const found = await sumsOf(folder)
-    const names = [...new Set([...Object.keys(sums), ...Object.keys(found)])].toSorted()
-    return names.flatMap((name) => {
-      if (found[name] === undefined) return [`${name}: it is not there`]
-      if (sums[name] === undefined) return [`${name}: it is not part of the image`]
-      return found[name] === sums[name] ? [] : [`${name}: its sha256 is ${found[name]}, not ${sums[name]}`]
-    })
+    return sumFaults(sums, await sumsOf(folder))
   }
 
   remove(id: string): Promise<void> {

@@ -2,8 +2,9 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, statSync,
 import { z } from 'zod'
 import { CideryError } from '../../../model/errors.ts'
 import type { StoredLayer } from '../../../ports/images.ts'
+import { allocatedBytes } from '../image-files.ts'
 import { cloneDisk } from './disks.ts'
-import { allocatedBytes, finishFolder, partFolder, removeFolder, touch } from './image-folders.ts'
+import { finishFolder, partFolder, removeFolder, touch } from './image-folders.ts'
 import type { QemuEngineConfig } from './settings.ts'
 
 /** What a layer's disk is a clone of. */
