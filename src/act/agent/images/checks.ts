@@ -6,7 +6,21 @@ import type { ImageCheck } from '../../../model/image/validation.ts'
 import { second } from '../../../model/instant.ts'
 import { messageOf } from '../outcome.ts'
 import { runScript, type Guest } from './command.ts'
-import { healthScript } from './guest-scripts.ts'
+import { healthScript, releaseScripts } from './guest-scripts.ts'
+
+/** The guest's system has to be of the release that the recipe promises to jobs. INVALID_INPUT when it is another one; one that does not tell is believed. */
+export async function checkRelease(guest: Guest, { name, guest: { os, release } }: Recipe): Promise<void> {
+  const { exitCode, output } = await ask(guest, { name: 'release', run: releaseScripts[os], limitMs: 30 * second })
+  const found = output.trim()
+  if (exitCode !== 0 || !/^\d+(?:\.\d+)*$/.test(found)) {
+    guest.build.log.line('the guest does not tell the release of its system')
+    return
+  }
+  if (found.split('.')[0] === release) return
+  throw new CideryError('INVALID_INPUT', `the guest has ${os} ${found}, and the image ${name} is said to have ${release}`, {
+    hint: 'write the release of the base into the recipe (guest.release), or another base',
+  })
+}
 
 /** Asks every tool of a recipe for its version. CONFLICT with all that are not as demanded: one miss fails the image. */
 export async function checkTools(guest: Guest, recipe: Recipe): Promise<readonly FoundTool[]> {
@@ -73,8 +87,9 @@ async function healthProblem(guest: Guest, health: NonNullable<Recipe['validatio
   }
 }
 
-/** Runs tools, checks and health of a recipe in a guest; what is wrong with the checks is told all at once. Gives the tools. */
+/** Looks at the release, and runs tools, checks and health of a recipe in a guest; what is wrong with the checks is told all at once. Gives the tools. */
 export async function validate(guest: Guest, recipe: Recipe, done: (name: string) => void): Promise<readonly FoundTool[]> {
+  await checkRelease(guest, recipe)
   const tools = await checkTools(guest, recipe)
   done('tools')
   const problems: string[] = []

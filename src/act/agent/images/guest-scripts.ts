@@ -90,6 +90,12 @@ export function settingsScript(guest: Guest, settings: GuestSettings, hostName: 
   return ['set -eu', ...ssh, ...own].join('\n')
 }
 
+/** Prints the version of a guest's system. */
+export const releaseScripts = {
+  macos: 'exec sw_vers -productVersion',
+  debian: '. /etc/os-release && printf "%s\\n" "$VERSION_ID"',
+} as const satisfies Readonly<Record<Guest['os'], string>>
+
 const cacheRemovals: Readonly<Record<Cleanup['caches'][number], string>> = {
   apt: 'if command -v apt-get >/dev/null; then apt-get clean; rm -rf /var/lib/apt/lists/*; fi',
   brew: 'rm -rf "$1/Library/Caches/Homebrew" "$1/.cache/Homebrew"',

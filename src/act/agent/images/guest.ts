@@ -30,7 +30,7 @@ export async function withGuest<T>(build: Build, wanted: GuestWanted, work: (gue
       jobId: request.id,
       shape: { cpu: machine.cpu, memoryMiB: Math.round(machine.memory / 1024 ** 2), diskMiB: Math.round(machine.disk / 1024 ** 2) },
       limits: 'advisory',
-      network: wanted.network,
+      network: await networkFor(build, wanted.network),
       blockedAddresses: request.blockedAddresses,
       mount: null,
       ...wanted.from,
@@ -51,6 +51,17 @@ export async function withGuest<T>(build: Build, wanted: GuestWanted, work: (gue
       if (!failed) throw error
     }
   }
+}
+
+const narrowestFirst = ['none', 'nat', 'host'] as const
+
+/** The narrowest network of the engine that reaches what a guest has to reach; told where it reaches more, as on Tart, which has one network for all. */
+async function networkFor({ engine, log }: Build, wanted: SandboxRequest['network']): Promise<SandboxRequest['network']> {
+  const { capabilities } = await engine.probe()
+  const enough = narrowestFirst.slice(narrowestFirst.indexOf(wanted))
+  const found = enough.find((network) => capabilities.networks.includes(network)) ?? wanted
+  if (found !== wanted) log.line(`the engine ${engine.name} has no network ${wanted} here: the guest gets ${found}`)
+  return found
 }
 
 /** Boots a machine; each of the two limits names what it is for. */

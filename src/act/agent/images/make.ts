@@ -3,7 +3,7 @@ import type { FoundTool, ImageMetadata, StoredImage } from '../../../model/image
 import { minute } from '../../../model/instant.ts'
 import type { BuilderBase } from '../../../ports/engine.ts'
 import type { Build } from './build-request.ts'
-import { validate, validationSteps } from './checks.ts'
+import { checkRelease, validate, validationSteps } from './checks.ts'
 import { mustRun, type Guest } from './command.ts'
 import { cleanupScript, settingsScript } from './guest-scripts.ts'
 import { bootGuest, shutGuestDown, withGuest } from './guest.ts'
@@ -25,6 +25,8 @@ export async function makeBuild(
   const builder: BuilderBase = below === undefined ? { image: request.base.image } : { layer: below.identity }
   log.line(below === undefined ? `starts from ${request.base.reference}` : `starts from the layer ${below.name}, which is kept`)
   return withGuest(build, { from: { image: null, builder }, network: request.network }, async (guest) => {
+    // Before hours are put into a base that is another one.
+    await checkRelease(guest, recipe)
     progress.begin('bootstrap', { total: recipe.layers.slice(kept).reduce((sum, { steps }) => sum + steps.length, 0) })
     await runLayers(build, guest, kept)
     progress.begin('validate', { total: validationSteps(recipe) })
