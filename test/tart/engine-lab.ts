@@ -6,7 +6,7 @@ import { images, type TartLab } from './lab.ts'
 /** Settings of an engine on a Mac of the tests. */
 export function settingsFor(
   lab: TartLab,
-  changes: Partial<Omit<TartEngineSettings, 'log' | 'images'>> = {},
+  changes: Partial<Omit<TartEngineSettings, 'log'>> = {},
 ): TartEngineSettings & { readonly images: Readonly<Record<string, string>>; readonly log: ReturnType<typeof recordingLog> } {
   const { PATH: _, HOME: __, TART_HOME: ___, ...env } = lab.environment
   return {

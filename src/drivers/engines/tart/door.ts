@@ -81,12 +81,18 @@ export function enteringWords(way: Way, words: readonly string[]): readonly [str
 export interface Question {
   readonly script: string
   readonly words?: readonly string[]
+  /** In the machine of a build only. */
+  readonly asRoot?: boolean
   readonly timeoutMs: number
 }
 
+/** Makes a command root's: the account of every public image may do that without a password. */
+export const rootWords = ['/usr/bin/sudo', '-n'] as const
+
 /** Runs a small script inside, without input, and gives what came of it. */
-export function askInside(around: Around, { record, door }: Entrance, { script, words = [], timeoutMs }: Question): Promise<Ran> {
-  const whole = ['/bin/sh', '-c', script, 'cidery', ...words]
+export function askInside(around: Around, { record, door }: Entrance, question: Question): Promise<Ran> {
+  const { script, words = [], asRoot = false, timeoutMs } = question
+  const whole = [...(asRoot ? rootWords : []), '/bin/sh', '-c', script, 'cidery', ...words]
   if (door.kind === 'agent') return around.tart.call(['exec', record.name, ...whole], timeoutMs)
   const way = wayInto(around, { record, door })
   return run(enteringWords(way, whole), { env: way.env, timeoutMs })

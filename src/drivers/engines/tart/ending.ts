@@ -16,7 +16,8 @@ export async function stopMachine(around: Around, record: MachineRecord, graceMs
   if (door !== null && (await isAlive(run))) {
     const words = [placesInside(record.os, config.user).ends, String(Math.ceil(graceMs / 100))]
     // A guest that does not answer is switched off without.
-    await askInside(around, { record, door }, { script: endScript, words, timeoutMs: graceMs + syncMs }).catch(() => undefined)
+    const asRoot = record.builder !== undefined
+    await askInside(around, { record, door }, { script: endScript, words, asRoot, timeoutMs: graceMs + syncMs }).catch(() => undefined)
   }
   await switchOff(around, name, run)
 }

@@ -1,24 +1,29 @@
-import { randomBytes } from 'node:crypto'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { CideryError } from '../../../model/errors.ts'
 import type { EngineFacts } from '../../../model/host.ts'
 import type { Proof } from '../../../model/readiness.ts'
 import type { RebootableEngine, EngineSandbox, LaunchCommand, SandboxCommand, SandboxRequest, SweepReport } from '../../../ports/engine.ts'
+import type { ImageEngine } from '../../../ports/images.ts'
 import type { Log } from '../../../ports/log.ts'
 import { putFileInside } from '../put-file.ts'
-import { RecordStore, writeAtomically } from '../records.ts'
+import { RecordStore } from '../records.ts'
 import { measureRoom, roomProblems } from '../room.ts'
 import { repairStateDir } from '../state-dir.ts'
 import { Turns } from '../turns.ts'
 import { bootMachine } from './boot.ts'
-import type { Around } from './door.ts'
+import { TartBuilder } from './builder.ts'
+import { cloneMachine, noteUse, originOf, type Cloning } from './cloning.ts'
 import { stopMachine } from './ending.ts'
 import { launchCommand } from './entering.ts'
 import { ghostProblem, knownGhost } from './ghost.ts'
 import { lookAtHost, networkOf, type HostAbility } from './host.ts'
-import { fitting, imageProblem, sourceOf } from './images.ts'
+import { ImageRecord } from './image-record.ts'
+import { TartImageStore } from './image-store.ts'
+import { brokenMachinesProblem, imageProblem } from './images.ts'
+import { OwnNames } from './own-names.ts'
 import { isAlive } from './processes.ts'
 import { machineFiles, MachineRecord, placesInside } from './record.ts'
+import { refuseRequest, startOf } from './refusing.ts'
 import { removeMachine, sweepMachines } from './removing.ts'
 import type { TartEngineConfig } from './settings.ts'
 import { Tart } from './tart.ts'
@@ -26,22 +31,25 @@ import { Tart } from './tart.ts'
 /** How long a look at the machine's abilities is believed. */
 const factsMaxAgeMs = 60_000
 
-/** A clone shares its blocks with the image; it only takes long where the disk has to be copied. */
-const cloneMs = 10 * 60_000
-
 /** A machine of macOS (or Linux) for each job, through Tart. */
-export class TartEngine implements RebootableEngine {
+export class TartEngine implements RebootableEngine, ImageEngine {
   readonly name = 'tart'
+  readonly images: ImageEngine['images']
+  readonly builder: ImageEngine['builder']
   readonly #config: TartEngineConfig
-  readonly #around: Around
+  readonly #around: Cloning
   readonly #records: RecordStore<MachineRecord>
   readonly #turns = new Turns()
   #ability: { readonly at: number; readonly ability: Promise<HostAbility> } | undefined
 
   constructor(config: TartEngineConfig, log: Log | null) {
     this.#config = config
-    this.#around = { config, tart: new Tart(config, log) }
+    const images = new RecordStore(config.stateDir, ImageRecord, 'images')
+    this.#around = { config, tart: new Tart(config, log), images, names: new OwnNames(config) }
     this.#records = new RecordStore(config.stateDir, MachineRecord)
+    const parts = { ...this.#around, log, machines: this.#records, turns: this.#turns }
+    this.images = new TartImageStore(parts)
+    this.builder = new TartBuilder(parts)
   }
 
   async probe(): Promise<EngineFacts> {
@@ -75,11 +83,13 @@ export class TartEngine implements RebootableEngine {
     const { broken } = await this.#look()
     const ghost = await knownGhost(this.#config)
     const missing = broken.length > 0 ? null : await imageProblem(this.#around, image)
+    const unread = brokenMachinesProblem(this.#config)
     const left = this.#records.list().filter(({ residue }) => residue.length > 0)
     const problems = [
       ...(ghost === null ? [] : [ghostProblem(ghost)]),
       ...broken,
       ...(missing === null ? [] : [missing]),
+      ...(unread === null ? [] : [unread]),
       ...roomProblems(await measureRoom(this.#config.stateDir), this.#config.stateDir),
       ...left.map(({ id, residue }) => `${id} left behind: ${residue.join(', ')}`),
     ]
@@ -102,7 +112,7 @@ export class TartEngine implements RebootableEngine {
     return this.#turns.take(request.id, async () => {
       const known = this.#records.get(request.id)
       if (known?.phase === 'ready') return this.#view(known)
-      await this.#refuseWhatCannotBe(request)
+      await refuseRequest(this.#around, await this.#look(), request)
       this.#prepare()
       // A record that is not ready is what a crash left of an earlier try: nobody ever used it.
       if (known !== null) await this.#remove(known)
@@ -115,9 +125,12 @@ export class TartEngine implements RebootableEngine {
       const record = this.#mustHave(id)
       if (record.phase !== 'ready') throw new CideryError('CONFLICT', `the sandbox ${id} is being removed`)
       if (record.door !== null && (await isAlive(record.run))) return this.#view(record)
-      const onRun = (run: MachineRecord['run']): void => void this.#records.put({ ...record, run, door: null })
-      const booted = await bootMachine({ ...this.#around, record, onRun })
-      return this.#view(this.#records.put({ ...record, ...booted }))
+      const { builder } = record
+      // What runs writes: a build's disk counts as whole again when the guest has shut itself down.
+      const open = { ...record, ...(builder === undefined ? {} : { builder: { ...builder, closed: false } }) }
+      const onRun = (run: MachineRecord['run']): void => void this.#records.put({ ...open, run, door: null })
+      const booted = await bootMachine({ ...this.#around, record: open, onRun })
+      return this.#view(this.#records.put({ ...open, ...booted }))
     })
   }
 
@@ -154,7 +167,7 @@ export class TartEngine implements RebootableEngine {
   sweep(keep: ReadonlySet<string>): Promise<SweepReport> {
     this.#prepare()
     const remove = (record: MachineRecord): Promise<number> => this.#turns.take(record.id, () => this.#remove(record))
-    const sweeping = { ...this.#around, records: this.#records, own: this.#own(), remove }
+    const sweeping = { ...this.#around, records: this.#records, remove }
     return sweepMachines({ ...sweeping, keep: new Set([...keep, ...this.#turns.busy()]) })
   }
 
@@ -177,46 +190,19 @@ export class TartEngine implements RebootableEngine {
     this.#records.prepare()
   }
 
-  /** Begins the names of this agent's machines: the prefix, and what no other agent on this host has. */
-  #own(): string {
-    const path = `${this.#config.stateDir}/owner`
-    if (!existsSync(path)) writeAtomically(path, randomBytes(4).toString('hex'))
-    return `${this.#config.prefix}-${readFileSync(path, 'utf8')}-`
-  }
-
-  async #refuseWhatCannotBe(request: SandboxRequest): Promise<void> {
-    if (!/^[a-z]+_[0-9a-z]{20,40}$/.test(request.id)) throw new CideryError('INVALID_INPUT', `${request.id} is not an id`)
-    const { broken } = await this.#look()
-    if (broken.length > 0) throw new CideryError('UNSUPPORTED', `the tart engine does not work here: ${broken.join('; ')}`)
-    sourceOf(this.#config, request.image)
-    const network = networkOf(this.#config)
-    if (request.network !== network) {
-      throw new CideryError('UNSUPPORTED', `a machine cannot have the network ${request.network} here`, {
-        hint: `it has ${network}; engines.tart.network of agent.yaml says which`,
-      })
-    }
-    if (request.mount !== null)
-      throw new CideryError('MOUNT_REFUSED', 'a machine is shown no directory of this host', { hint: 'use --transfer sync' })
-    if (request.limits === 'enforced') {
-      throw new CideryError('UNSUPPORTED', 'Tart cannot limit disk: a machine has the disk of its image', {
-        hint: 'set limits: advisory for this engine in the pool',
-      })
-    }
-  }
-
   async #build(request: SandboxRequest, generation: number): Promise<MachineRecord> {
     const { id, jobId, shape, blockedAddresses } = request
-    const { tart } = this.#around
-    const name = `${this.#own()}${id.replaceAll('_', '-')}-${generation}`
+    const { tart, names } = this.#around
+    const name = names.sandbox({ id, generation })
     // Tart would clone over it without a word.
     if ((await tart.local()).some(({ Name }) => Name === name))
       throw new CideryError('CONFLICT', `there is a machine ${name} that nobody made`)
-    const record = this.#records.put({
+    const record: MachineRecord = {
       id,
       jobId,
       name,
       generation,
-      image: request.image ?? '',
+      ...startOf(request),
       os: 'darwin',
       shape,
       blockedAddresses: [...blockedAddresses],
@@ -226,12 +212,12 @@ export class TartEngine implements RebootableEngine {
       door: null,
       residue: [],
       notes: [],
-    })
-    await tart.must(['clone', sourceOf(this.#config, request.image), name], cloneMs)
-    const { os, words, notes } = fitting(this.#config, name, shape)
-    // Clones of one image have one hardware address, and would get one network address.
-    await tart.must(['set', name, '--random-mac', ...words])
-    return this.#records.put({ ...record, os, notes: [...notes], phase: 'ready' })
+    }
+    // It counts as a user of its image as soon as it is sure that there is one: nobody removes that in between.
+    const origin = originOf(this.#around, record)
+    this.#records.put(record)
+    noteUse(this.#around, record.image)
+    return this.#records.put({ ...record, ...(await cloneMachine(this.#around, record, origin)), phase: 'ready' })
   }
 
   #mustHave(id: string): MachineRecord {

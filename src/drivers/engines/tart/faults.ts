@@ -17,6 +17,11 @@ export type FaultKind =
   | 'tooSmall'
   | 'configBroken'
   | 'diskFull'
+  | 'notInRegistry'
+  | 'registryRefused'
+  | 'registryBusy'
+  | 'network'
+  | 'layerBroken'
   | 'internal'
   | 'unknown'
 
@@ -83,6 +88,21 @@ export const faultTable: readonly FaultRow[] = [
     code: 'STORAGE_FULL',
     cure: 'free some disk: tart prune --space-budget …',
   },
+  { kind: 'notInRegistry', pattern: /HTTP status code 404\b/, code: 'NOT_FOUND' },
+  {
+    kind: 'registryRefused',
+    pattern: /HTTP status code 40[13]\b|^authentication failed/m,
+    code: 'UNAUTHENTICATED',
+    cure: 'Tart has credentials of its own: tart login HOST as the agent’s user, or TART_REGISTRY_… in engines.tart.env',
+  },
+  { kind: 'registryBusy', pattern: /HTTP status code (?:429|5\d\d)\b/, code: 'UNAVAILABLE' },
+  {
+    kind: 'network',
+    pattern: /The network connection was lost|Could not connect to the server|The request timed out|The Internet connection appears/,
+    code: 'UNAVAILABLE',
+  },
+  // What cannot be unpacked is not what was pushed.
+  { kind: 'layerBroken', pattern: /failed to decompress|OCI storage error/, code: 'DIGEST_MISMATCH' },
   {
     kind: 'internal',
     pattern: /VZErrorDomain Code=1\b/,

@@ -23,6 +23,8 @@ export const MachineRecord = z.strictObject({
   os: z.enum(['darwin', 'linux']),
   shape: z.strictObject({ cpu: z.number(), memoryMiB: z.int(), diskMiB: z.int() }),
   blockedAddresses: z.array(z.string()),
+  /** The machine of a build: its disk is kept. The layer that it was made of, where it was one; whether it shut itself down since it last ran. */
+  builder: z.strictObject({ layer: z.string().nullable(), closed: z.boolean() }).optional(),
   /** `creating` until it is cloned and set, `removing` from the first step of its end; a crash leaves what is to be cleaned. */
   phase: z.enum(['creating', 'ready', 'removing']),
   createdAt: z.number(),

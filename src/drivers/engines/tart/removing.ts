@@ -5,6 +5,7 @@ import type { SweepReport } from '../../../ports/engine.ts'
 import type { RecordStore } from '../records.ts'
 import type { Around } from './door.ts'
 import { runsOf, switchOff } from './ending.ts'
+import type { OwnNames } from './own-names.ts'
 import { isAlive } from './processes.ts'
 import { machineFiles, type MachineRecord } from './record.ts'
 
@@ -12,8 +13,8 @@ import { machineFiles, type MachineRecord } from './record.ts'
 const deleteTries = 10
 const deletePauseMs = 500
 
-/** Deletes a machine of Tart; one that is not there is fine. */
-async function deleteMachine({ tart }: Around, name: string): Promise<void> {
+/** Deletes a machine or an image of Tart; one that is not there is fine. */
+export async function deleteMachine({ tart }: Pick<Around, 'tart'>, name: string): Promise<void> {
   for (let tried = 1; ; tried += 1) {
     const told = await tart.call(['delete', name])
     if (told.code === 0 || told.fault === 'noSuchVm') return
@@ -61,18 +62,17 @@ export async function removeMachine(around: Removing, record: MachineRecord): Pr
 }
 
 export interface Sweeping extends Removing {
-  /** Begins the names of this agent's machines, and of no other's. */
-  readonly own: string
+  readonly names: OwnNames
   readonly remove: (record: MachineRecord) => Promise<number>
   readonly keep: ReadonlySet<string>
 }
 
 /**
- * Removes every machine that is not to be kept: those with a record, and those of this agent's own name that no record speaks of. Machines of people, and
- * of other agents on this host, are never touched.
+ * Removes every machine that is not to be kept: those with a record, and those of this agent's own name that no record speaks of. Machines of people, of
+ * other agents on this host, and those that are images or layers, are never touched.
  */
 export async function sweepMachines(sweeping: Sweeping): Promise<SweepReport> {
-  const { config, records, tart, own, keep } = sweeping
+  const { config, records, tart, names, keep } = sweeping
   const sandboxes: string[] = []
   const failures: string[] = []
   let ended = 0
@@ -95,7 +95,7 @@ export async function sweepMachines(sweeping: Sweeping): Promise<SweepReport> {
     // A machine is recorded before it is made: one that is listed now and has no record never gets one.
     const known = new Set(records.list().map(({ name }) => name))
     for (const { Name: name } of machines) {
-      if (!name.startsWith(own) || known.has(name)) continue
+      if (!name.startsWith(names.prefix) || known.has(name) || names.isStored(name)) continue
       await switchOff(sweeping, name, null)
       await deleteMachine(sweeping, name)
     }

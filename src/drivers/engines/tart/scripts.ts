@@ -19,7 +19,7 @@ sub take {
 }
 my ($count, @items) = map { s/%(0A|25)/$1 eq "25" ? "%" : "\\n"/ger } split /\\n/, take(0 + take(10)), -1;
 my @words = splice @items, 0, $count;
-sub note { open(my $out, ">", "$end.part") or die "$end: $!\\n"; print $out "$_[0]\\n"; close $out; rename "$end.part", $end }
+sub note { open(my $out, ">", "$end.part") or die "$end: $!\\n"; print $out "$_[0]\\n"; close $out; chmod 0644, "$end.part"; rename "$end.part", $end }
 pipe(my $outReader, my $outWriter) or die;
 pipe(my $errReader, my $errWriter) or die;
 $SIG{CHLD} = sub { };
@@ -68,13 +68,13 @@ exit 201;
  * Runs on the host, in place of the command: feeds it, passes signals on, and ends as the command ended. What talks to the machine is not among its
  * children: whoever signals this process and all below it would otherwise cut the connection before the command had a chance to end. It ends with this
  * process all the same.
- * Arguments: file that says that the connection was lost, file inside that says how the command ended, number of words that enter, those words, and words
+ * Arguments: file that says that the connection was lost, file inside that says how the command ended, what a command inside that signals it begins with, number of words that enter, those words, and words
  * that run a shell script inside (it comes behind them).
  */
 export const launchScript = `
 use strict;
 use POSIX ();
-my ($lost, $end, $count, @words) = @ARGV;
+my ($lost, $end, $become, $count, @words) = @ARGV;
 my @enter = splice @words, 0, $count;
 my $packed = "";
 for (my $i = 0; exists $ENV{"CIDERY_ENV_$i"}; $i++) { $packed .= delete $ENV{"CIDERY_ENV_$i"} }
@@ -150,7 +150,7 @@ sub ask {
   return $said;
 }
 for my $name ("TERM", "INT", "HUP") {
-  $SIG{$name} = sub { ask("read -r state pid <$end && [ \\$state = running ] && kill -$name -\\$pid") };
+  $SIG{$name} = sub { ask("read -r state pid <$end && [ \\$state = running ] && $become /bin/sh -c \\"kill -$name -\\$pid\\"") };
 }
 my $status = "";
 while (1) {

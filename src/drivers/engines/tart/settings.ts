@@ -1,6 +1,8 @@
 import { homedir } from 'node:os'
 import { CideryError } from '../../../model/errors.ts'
+import type { Registry } from '../../../ports/registry.ts'
 import type { EngineSettings } from '../make-engine.ts'
+import { rangeBytes } from './oci/format.ts'
 
 /** What this engine can be told besides what every engine is. */
 export interface TartEngineSettings extends EngineSettings {
@@ -24,6 +26,12 @@ export interface TartEngineSettings extends EngineSettings {
   readonly agentSeconds?: number
   /** How long a refused start waits for guests that are just ending, before a slot counts as leaked. */
   readonly ghostSeconds?: number
+  /** Registries that are spoken to over plain HTTP, as `host:port`; those on loopback always are. */
+  readonly insecure?: readonly string[]
+  /** Bytes of a piece of a disk in a registry; other than Tart's 512 MiB only in tests. */
+  readonly pieceBytes?: number
+  /** Version of this host's macOS; default: what it says, null where it is none. */
+  readonly hostRelease?: () => Promise<string | null>
   /** More environment for Tart (registry credentials, tracing). */
   readonly env?: Readonly<Record<string, string>>
   /** Identifies this boot of the host; default: what macOS or Linux says. */
@@ -43,8 +51,12 @@ export interface TartEngineConfig {
   readonly bootMs: number
   readonly agentMs: number
   readonly ghostMs: number
+  readonly insecure: ReadonlySet<string>
+  readonly pieceBytes: number
+  readonly hostRelease: (() => Promise<string | null>) | null
   readonly env: Readonly<Record<string, string>>
   readonly bootId: (() => Promise<string>) | null
+  readonly registry: Registry | null
 }
 
 /** What Apple's kernel allows; more slots make sense for Linux guests only. */
@@ -60,8 +72,12 @@ const defaults = {
   bootSeconds: 300,
   agentSeconds: 60,
   ghostSeconds: 10,
+  insecure: [] as readonly string[],
+  pieceBytes: rangeBytes,
+  hostRelease: null,
   env: {},
   bootId: null,
+  registry: null,
 } as const
 
 function refuseWhatCannotBe({ prefix, user, program, home, ssh }: Omit<TartEngineConfig, 'images'>): void {
@@ -83,7 +99,7 @@ function refuseWhatCannotBe({ prefix, user, program, home, ssh }: Omit<TartEngin
 /** Fills in defaults; INVALID_INPUT names what cannot be. */
 export function readSettings(settings: TartEngineSettings): TartEngineConfig {
   const { bootSeconds, agentSeconds, ghostSeconds, images, ssh, ...given } = { ...defaults, home: `${homedir()}/.tart`, ...settings }
-  const { stateDir, slots, program, home, prefix, network, user, env, bootId } = given
+  const { stateDir, slots, program, home, prefix, network, user, env, bootId, insecure, pieceBytes, hostRelease, registry } = given
   const config = {
     stateDir,
     slots,
@@ -97,8 +113,12 @@ export function readSettings(settings: TartEngineSettings): TartEngineConfig {
     bootMs: bootSeconds * 1000,
     agentMs: agentSeconds * 1000,
     ghostMs: ghostSeconds * 1000,
+    insecure: new Set(insecure.map((host) => host.toLowerCase())),
+    pieceBytes,
+    hostRelease,
     env,
     bootId,
+    registry,
   }
   refuseWhatCannotBe(config)
   return config

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { z } from 'zod'
 import { CideryError } from '../../../model/errors.ts'
 import type { Log } from '../../../ports/log.ts'
-import { run, type Ran } from '../commands.ts'
+import { run, type Ran, type RunOptions } from '../commands.ts'
 import { errorFrom, faultIn, type FaultKind } from './faults.ts'
 import type { TartEngineConfig } from './settings.ts'
 
@@ -26,6 +26,9 @@ export interface Told extends Ran {
 const looks = new Set(['list', 'get', 'ip', 'exec', '--version'])
 
 const listTries = 5
+
+/** How long a call may take (default a minute), who may end it, and who watches it. */
+export type CallOptions = Pick<RunOptions, 'timeoutMs' | 'signal' | 'onStart' | 'onStdout'>
 
 /** Tart's command line. Every call is written to the log: words, milliseconds, code, end of stderr. */
 export class Tart {
@@ -80,10 +83,11 @@ export class Tart {
     this.#version = null
   }
 
-  /** Runs a command of Tart to its end, or KILLs it at the deadline (default a minute). */
-  async call(words: readonly string[], timeoutMs = 60_000): Promise<Told> {
+  /** Runs a command of Tart to its end, or KILLs it at the deadline. A number is `timeoutMs`. */
+  async call(words: readonly string[], options: number | CallOptions = {}): Promise<Told> {
     const start = performance.now()
-    const ran = await run([this.program, ...words], { env: this.environment, timeoutMs })
+    const given = typeof options === 'number' ? { timeoutMs: options } : options
+    const ran = await run([this.program, ...words], { timeoutMs: 60_000, ...given, env: this.environment })
     const fault = ran.code === 0 ? null : faultIn(`${ran.stderr}\n${ran.stdout}`, this.#version ?? '9.9')
     const facts = {
       words: words.map((word) => word.slice(0, 200)),
@@ -97,8 +101,8 @@ export class Tart {
   }
 
   /** A command that has to succeed; the error says what Tart said. */
-  async must(words: readonly string[], timeoutMs?: number): Promise<string> {
-    const told = await this.call(words, timeoutMs)
+  async must(words: readonly string[], options?: number | CallOptions): Promise<string> {
+    const told = await this.call(words, options)
     if (told.code === 0) return told.stdout
     throw await this.error(`tart ${words[0] ?? ''} failed`, told.code === null ? 'it took too long' : `${told.stderr}\n${told.stdout}`)
   }
