@@ -61,11 +61,11 @@ export const suites = [
   {
     name: 'tart',
     include: ['test/tart/**/*.test.ts'],
-    needs: ['iproute', 'accounts', 'sshd', 'disk-tools', 'perl'],
+    needs: ['iproute', 'accounts', 'sshd', 'disk-tools', 'perl', 'docker-registry'],
     platform: 'linux',
     root: true,
     testSeconds: 120,
-    minutes: 30,
+    minutes: 40,
   },
   {
     name: 'vm',

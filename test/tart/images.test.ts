@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process'
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { makeTartEngine } from '../../src/drivers/engines/tart/index.ts'
 import { pushTartImage } from '../../src/drivers/engines/tart/oci/push.ts'
@@ -304,6 +305,44 @@ describe('images of the tart engine', () => {
     await expect(engine.images.push('bld_x', to, { signal })).rejects.toMatchObject({ code: 'NOT_FOUND' })
     const without = makeTartEngine(withoutRegistry)
     await expect(without.images.push('bld_a', to, { signal })).rejects.toMatchObject({ code: 'UNSUPPORTED' })
+  })
+
+  it('X-02: gives who asks for an image while it comes, or goes, the whole of it or nothing', async () => {
+    const coming = pull('bld_a', golden)
+    const made: string[] = []
+    const isThere = coming.then(() => true)
+    while (!(await Promise.race([isThere, sleep(20).then(() => false)]))) {
+      const request = await requestFor(engine, { image: 'bld_a' })
+      const failure = await engine.create(request).then(
+        ({ id }) => void made.push(id),
+        (error: unknown) => error,
+      )
+      if (failure !== undefined) expect(failure).toMatchObject({ code: 'UNSUPPORTED' })
+    }
+    const [request, other] = [await requestFor(engine, { image: 'bld_a' }), await requestFor(engine, { image: 'bld_a' })]
+    const [created, removed] = await Promise.allSettled([engine.create(request), engine.images.remove('bld_a')])
+    // One of them was first.
+    expect([created.status, removed.status].toSorted()).toEqual(['fulfilled', 'rejected'])
+    if (created.status === 'fulfilled') await engine.destroy(request.id)
+    for (const id of made) await engine.destroy(id)
+    await engine.images.remove('bld_a').catch(() => undefined)
+    await expect(engine.create(other)).rejects.toMatchObject({ code: 'UNSUPPORTED' })
+  })
+
+  it('000-50: says when a place of Tart is another user’s, and keeps what it knows to its own', async () => {
+    await pull('bld_a', golden)
+    expect(statSync(`${settings.stateDir}/images`).mode & 0o777).toBe(0o700)
+    expect(statSync(`${settings.stateDir}/images/bld_a.json`).mode & 0o777).toBe(0o600)
+    chmodSync(settings.stateDir, 0o755)
+    expect(await makeTartEngine(settings).check('bld_a')).toMatchObject({ ok: true })
+    expect(statSync(settings.stateDir).mode & 0o777).toBe(0o700)
+    chownSync(`${lab.home}/vms`, 12_345, 12_345)
+    expect(await makeTartEngine(settings).check('bld_a')).toMatchObject({
+      ok: false,
+      reason: `${lab.home}/vms is another user's: chown -R root ${lab.home}`,
+    })
+    chownSync(`${lab.home}/vms`, 0, 0)
+    expect(await makeTartEngine(settings).check('bld_a')).toMatchObject({ ok: true })
   })
 
   it('tells how much room there is on the disk of TART_HOME, and what of it images take', async () => {

@@ -1,3 +1,5 @@
+import { statSync } from 'node:fs'
+import { userInfo } from 'node:os'
 import type { Around } from './door.ts'
 import type { TartEngineConfig } from './settings.ts'
 
@@ -29,9 +31,19 @@ export async function lookAtHost({ config, tart }: Around): Promise<HostAbility>
     return { broken: [`Tart ${version} is too old: brew upgrade tart`], weaker: [], version }
   }
   const { code, stderr } = await tart.call(['list', '--format', 'json'])
-  const broken = code === 0 ? [] : [`tart list fails: ${stderr.trim().slice(-200)}`]
+  const broken = [...(code === 0 ? [] : [`tart list fails: ${stderr.trim().slice(-200)}`]), ...foreignPlaces(config)]
   const isRoot = process.platform === 'darwin' && process.geteuid?.() === 0
   return { broken, weaker: weaknesses(config, isRoot), version }
+}
+
+/** Places of Tart that are another user's: what is made there, by root too, could not be removed by whoever made the rest. */
+function foreignPlaces({ home }: TartEngineConfig): readonly string[] {
+  const own = process.geteuid?.()
+  const places = ['', '/vms', '/cache', '/cache/OCIs', '/tmp'].map((name) => `${home}${name}`)
+  const foreign = places.filter((path) => (statSync(path, { throwIfNoEntry: false })?.uid ?? own) !== own)
+  return foreign.length === 0
+    ? []
+    : [`${foreign.join(', ')} ${foreign.length === 1 ? 'is' : 'are'} another user's: chown -R ${userInfo().username} ${home}`]
 }
 
 function weaknesses(config: TartEngineConfig, isRoot: boolean): readonly string[] {
