@@ -90,7 +90,7 @@ export async function endPull({ puller, name }: ImageRecord): Promise<void> {
   throw new CideryError('ENGINE_FAILED', `tart pull of ${name} (pid ${puller.pid}) does not end`)
 }
 
-async function lookAhead(
+export async function lookAhead(
   registry: Registry,
   from: DigestReference,
   signal: AbortSignal,

@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs'
 import { statfs } from 'node:fs/promises'
 import { CideryError } from '../../../model/errors.ts'
 import { parseImageReference, type ImageReference } from '../../../model/image/reference.ts'
-import type { StoredImage } from '../../../model/image/stored.ts'
+import type { ImageMetadata, StoredImage } from '../../../model/image/stored.ts'
 import type { ImageStore, PushReport, PushTarget, TransferOptions } from '../../../ports/images.ts'
 import type { Log } from '../../../ports/log.ts'
 import type { Registry } from '../../../ports/registry.ts'
@@ -10,7 +10,7 @@ import { allocatedBytes, sumFaults, sumsOf } from '../image-files.ts'
 import type { RecordStore } from '../records.ts'
 import type { Turns } from '../turns.ts'
 import type { Around } from './door.ts'
-import { endPull, pullImage } from './image-pull.ts'
+import { endPull, lookAhead, pullImage } from './image-pull.ts'
 import { pushImage } from './image-push.ts'
 import { imageDirectory, isMachine, machineDirectory, machineParts, storedImage, type ImageRecord } from './image-record.ts'
 import { removeBytes, removeMachineFolder } from './image-removing.ts'
@@ -39,6 +39,10 @@ export class TartImageStore implements ImageStore {
     const { config, images } = this.#parts
     const whole = images.list().filter(({ phase }) => phase === 'whole')
     return Promise.resolve(whole.map((record) => storedImage(config, record, this.#users(record.id))))
+  }
+
+  async describe(from: ImageReference & { readonly digest: string }, signal: AbortSignal): Promise<ImageMetadata | null> {
+    return (await lookAhead(this.#registry(), from, signal)).metadata
   }
 
   pull(id: string, from: ImageReference & { readonly digest: string }, options: TransferOptions): Promise<StoredImage> {
