@@ -3,7 +3,7 @@ import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { prepareBase } from '../act/agent/images/base.ts'
 import type { Built } from '../act/agent/images/build-request.ts'
-import { buildImage, buildNetwork } from '../act/agent/images/build.ts'
+import { buildImage } from '../act/agent/images/build.ts'
 import { buildProgress } from '../act/agent/images/progress.ts'
 import { resolveImage, type ImageDecision, type RemoteAnswer, type ResolveFlags, type WantedImage } from '../decide/images/resolve.ts'
 import { folderBuildLogs } from '../drivers/build-logs/folder-build-logs.ts'
@@ -138,7 +138,7 @@ export async function buildLocally(
       productVersion: null,
       hostName: hostname(),
       fromBase: options.fromBase,
-      network: await buildNetwork(engine),
+      network: 'nat' as const,
       blockedAddresses: [],
     }
     return { ...(await buildImage({ ports, engine, request, progress, log, signal, owned: () => undefined })), id }

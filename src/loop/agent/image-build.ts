@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { downloadBlob } from '../../act/agent/download.ts'
 import { prepareBase } from '../../act/agent/images/base.ts'
 import type { Build, BuildLog, Built } from '../../act/agent/images/build-request.ts'
-import { buildImage, buildNetwork } from '../../act/agent/images/build.ts'
+import { buildImage } from '../../act/agent/images/build.ts'
 import { buildProgress } from '../../act/agent/images/progress.ts'
 import { messageOf } from '../../act/agent/outcome.ts'
 import { CideryError } from '../../model/errors.ts'
@@ -120,7 +120,7 @@ async function makeBuild({ ports, engine, desired, progress, log, signal, ...opt
       productVersion,
       fromBase,
       hostName: options.hostName(),
-      network: await buildNetwork(engine),
+      network: 'nat' as const,
       blockedAddresses: options.blockedAddresses,
     }
     return await buildImage({ ports, engine, request, progress, log, signal, owned: options.owned })

@@ -1,17 +1,10 @@
 import { CideryError } from '../../../model/errors.ts'
 import type { FoundTool, ImageMetadata } from '../../../model/image/stored.ts'
-import type { ImageEngine } from '../../../ports/images.ts'
 import { withDeadline } from '../deadline.ts'
 import { messageOf } from '../outcome.ts'
-import type { Build, BuildRequest, Built } from './build-request.ts'
+import type { Build, Built } from './build-request.ts'
 import { makeBuild } from './make.ts'
 import { proveBuild } from './prove.ts'
-
-/** What a build fetches its packages by: shut off from its host where the engine can do that. */
-export async function buildNetwork(engine: Pick<ImageEngine, 'probe'>): Promise<BuildRequest['network']> {
-  const { networks } = (await engine.probe()).capabilities
-  return (['nat', 'host', 'none'] as const).find((network) => networks.includes(network)) ?? 'none'
-}
 
 /**
  * Builds an image by its recipe, proves that it boots and holds what it should, and leaves it on this host. What fails is tried again from a fresh clone, as
