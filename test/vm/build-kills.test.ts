@@ -71,18 +71,13 @@ describe('a build whose process is killed', () => {
   }
 
   it.each([
-    ['clone', 0],
     ['clone', 1500],
-    ['bootstrap', 0],
     ['bootstrap', 3000],
     ['validate', 0],
-    ['seal', 0],
     ['seal', 800],
-    ['prove', 0],
     ['prove', 2000],
-    ['push', 0],
     ['push', 1000],
-  ])('000-51 001-22: leaves nothing behind when that happens in %s, %i ms later, and the old build serves', async (phase, afterMs) => {
+  ])('leaves nothing behind when that happens in %s, %i ms later, and the old build serves [001-22]', async (phase, afterMs) => {
     await killAt(phase, afterMs)
     // What the next agent does when it starts.
     const next = own.make({ registry: testClient() })

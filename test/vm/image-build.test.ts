@@ -24,7 +24,7 @@ describe('builds of images in real machines', () => {
     own.remove()
   })
 
-  it('000-19 000-20 001-20: builds by a recipe, keeps the layers, and proves the build by a fresh boot', async () => {
+  it('builds by a recipe, keeps the layers, and proves the build by a fresh boot; a changed layer builds from the one below [002-26]', async () => {
     const build = buildOf('bld_first', { engine, recipe: base })
     const built = await buildImage(build).catch((error: unknown) => {
       throw new Error(build.said(), { cause: error })
@@ -66,7 +66,7 @@ describe('builds of images in real machines', () => {
     for (const { key } of await engine.builder.layers()) await engine.builder.removeLayer(key)
   })
 
-  it('000-20: one tool that is not as demanded fails the build with the list, and nothing of it is left', async () => {
+  it('fails for one tool that is not as demanded, with the list, and nothing of it is left [000-20]', async () => {
     const build = buildOf('bld_bad', {
       engine,
       recipe: {
@@ -88,7 +88,7 @@ describe('builds of images in real machines', () => {
     expect(existsSync(`${own.stateDir}/vms`) ? readdirSync(`${own.stateDir}/vms`) : []).toEqual([])
   })
 
-  it('000-51 001-03: a step that takes too long is named, and the next try starts from a fresh clone', async () => {
+  it('names a step that takes too long, and starts the next try from a fresh clone; the log has both [000-51]', async () => {
     const build = buildOf('bld_late', {
       engine,
       recipe: {

@@ -105,7 +105,7 @@ function after(stock: Stock): Stock {
 }
 
 describe('what a host removes of its images', () => {
-  it('W-04 002-28 002-96 000-49: never one that is in use, held or half there, nor the newest whole build of a line', () => {
+  it('never one that is in use, held or half there, nor the newest whole build of a line', () => {
     fc.assert(
       fc.property(stocks, (stock) => {
         const removed = new Set(removedOf(stock))
@@ -149,7 +149,7 @@ describe('what a host removes of its images', () => {
     )
   })
 
-  it('001-26 001-27: old ones go only when enough newer ones are there', () => {
+  it('old ones go only when enough newer ones are there [001-26] [001-27]', () => {
     const images = [0, 8, 9, 10].map((age) => image(`bld_${age}`, { builtAt: now - age * day }))
     const retention = { age: 7 * day, count: 2, budgetBytes: null, freeFloorBytes: 0 }
     expect(removedOf(stockOf({ images, retention }))).toEqual(['bld_10', 'bld_9'])
@@ -157,7 +157,7 @@ describe('what a host removes of its images', () => {
     expect(removedOf(stockOf({ images: images.slice(1, 2), retention }))).toEqual([])
   })
 
-  it('000-49: below the floor, layers go before images, and of each the one that was used longest ago', () => {
+  it('below the floor, layers go before images, and of each the one that was used longest ago', () => {
     const stock = stockOf({
       images: [
         image('bld_new'),
@@ -173,7 +173,7 @@ describe('what a host removes of its images', () => {
     ])
   })
 
-  it('W-04: says how much is missing when nothing more may go', () => {
+  it('says how much is missing when nothing more may go', () => {
     const images = [image('bld_1', { users: ['att_1'] })]
     expect(collectImages(stockOf({ images, room: { usedBytes: gib, freeBytes: 4 * gib }, neededBytes: 20 * gib }), now)).toMatchObject({
       remove: [],

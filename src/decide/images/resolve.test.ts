@@ -55,12 +55,12 @@ const ask = (changes: Partial<ImageQuestion> = {}): ImageQuestion => ({
 })
 
 describe('where an image comes from', () => {
-  it('000-02: the version of a recipe is compared whole', () => {
+  it('the version of a recipe is compared whole', () => {
     const local = [stored('bld_1', metadata({ version: '3.60' })), stored('bld_2', metadata({ image: 'macos-130' }))]
     expect(resolveImage(ask({ local }))).toMatchObject({ kind: 'buildNew', why: expect.stringContaining('recipe version 3.60') as string })
   })
 
-  it('002-01: what the registry has is brought only when its digest is another, and it is not older', () => {
+  it('what the registry has is brought only when its digest is another, and it is not older', () => {
     const reference = `ghcr.io/acme/macos-13:x@${digest('c')}`
     const same = [stored('bld_1', metadata(), { reference })]
     expect(resolveImage(ask({ local: same, remote: there(metadata()) }))).toMatchObject({ kind: 'useLocal', build: 'bld_1' })
@@ -71,7 +71,7 @@ describe('where an image comes from', () => {
     expect(resolveImage(ask({ remote: older }))).toMatchObject({ kind: 'useRemote' })
   })
 
-  it('002-02: a registry that lacks it, or is down, leaves what is on the host, with a warning', () => {
+  it('a registry that lacks it, or is down, leaves what is on the host, with a warning', () => {
     const local = [stored('bld_1', metadata())]
     expect(resolveImage(ask({ local }))).toMatchObject({ kind: 'useLocal', warnings: [] })
     const remote: RemoteAnswer = { kind: 'unreachable', reason: 'no answer' }
@@ -81,7 +81,7 @@ describe('where an image comes from', () => {
     })
   })
 
-  it('002-03 002-25 002-26: neither has it: a build, from the highest layer that is kept', () => {
+  it('neither has it: a build, from the highest layer that is kept', () => {
     expect(resolveImage(ask())).toMatchObject({ kind: 'buildNew' })
     expect(resolveImage(ask({ keptLayer: 'tools' }))).toMatchObject({ kind: 'buildIncremental', layer: 'tools' })
     expect(resolveImage(ask({ remote: there(metadata({ version: '3.5' })) }))).toMatchObject({
@@ -90,7 +90,7 @@ describe('where an image comes from', () => {
     })
   })
 
-  it('002-04 000-47: a forced refresh builds from the base, whatever is there', () => {
+  it('a forced refresh builds from the base, whatever is there', () => {
     const flags = { forceRefresh: true, forceRemote: false, noUpdate: false }
     expect(resolveImage(ask({ local: [stored('bld_1', metadata())], remote: there(metadata()), keptLayer: 'tools', flags }))).toMatchObject(
       {
@@ -99,7 +99,7 @@ describe('where an image comes from', () => {
     )
   })
 
-  it('002-27: a forced look at the registry, and updates that are off', () => {
+  it('a forced look at the registry, and updates that are off', () => {
     const local = [stored('bld_1', metadata(), { reference: `ghcr.io/acme/macos-13@${digest('c')}` })]
     expect(
       resolveImage(ask({ local, remote: there(metadata()), flags: { forceRefresh: false, forceRemote: true, noUpdate: false } })),
@@ -114,13 +114,13 @@ describe('where an image comes from', () => {
     })
   })
 
-  it('000-04: a changed recipe makes every older image stale, whatever its version says', () => {
+  it('a changed recipe makes every older image stale, whatever its version says', () => {
     const wanted = { image: 'macos-13', recipeVersion: '3.6', recipeHash: 'h2', baseDigest: null }
     expect(resolveImage(ask({ wanted, local: [stored('bld_1', metadata())] }))).toMatchObject({ kind: 'buildNew' })
     expect(resolveImage(ask({ wanted, local: [stored('bld_1', metadata({ hash: 'h2' }))] }))).toMatchObject({ kind: 'useLocal' })
   })
 
-  it('001-18: so does another base', () => {
+  it('so does another base', () => {
     const wanted = { image: 'macos-13', recipeVersion: null, recipeHash: 'h1', baseDigest: digest('e') }
     expect(resolveImage(ask({ wanted, local: [stored('bld_1', metadata())] }))).toMatchObject({ kind: 'buildNew' })
   })
