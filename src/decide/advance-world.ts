@@ -37,11 +37,11 @@ export function advanceWorld(world: World, changes: readonly Change[], _spec?: S
   let next = world
   // Jobs first: an attempt takes shape and queue from its job, and one transaction may write them in either order.
   for (const change of changes) if (change.of === 'job') next = withJob(next, change.id, change.job)
-  for (const change of changes) if (change.of !== 'job') next = withChange(next, change)
+  for (const change of changes) if (change.of !== 'job') next = isOfImages(change) ? withImages(next, change) : withChange(next, change)
   return next
 }
 
-function withChange(world: World, change: Exclude<Change, { of: 'job' }>): World {
+function withChange(world: World, change: Exclude<Change, { of: 'job' } | ImageChange>): World {
   switch (change.of) {
     case 'attempt':
       return withAttempt(world, change.id, change.attempt)
@@ -58,10 +58,6 @@ function withChange(world: World, change: Exclude<Change, { of: 'job' }>): World
       const gone = sandbox === null || sandbox.state === 'gone'
       return { ...world, sandboxes: gone ? withoutEntry(world.sandboxes, change.id) : withEntry(world.sandboxes, change.id, sandbox) }
     }
-    case 'build':
-    case 'image':
-    case 'hostImages':
-      return withImages(world, change)
     case 'lastSeen': {
       const before = world.lastSeen.get(change.id)
       if (before !== undefined && before >= change.at) return world
@@ -70,7 +66,13 @@ function withChange(world: World, change: Exclude<Change, { of: 'job' }>): World
   }
 }
 
-function withImages(world: World, change: Extract<Change, { of: 'build' | 'image' | 'hostImages' }>): World {
+type ImageChange = Extract<Change, { of: 'build' | 'image' | 'hostImages' }>
+
+function isOfImages(change: Change): change is ImageChange {
+  return change.of === 'build' || change.of === 'image' || change.of === 'hostImages'
+}
+
+function withImages(world: World, change: ImageChange): World {
   switch (change.of) {
     case 'build': {
       const gone = change.build === null || change.build.state === 'failed'

@@ -3,7 +3,7 @@ import type { EngineName } from '../model/job.ts'
 import type { Step } from '../model/plan.ts'
 import type { Shape } from '../model/shape.ts'
 import type { Pool, PoolEngine } from '../model/spec.ts'
-import type { LiveJob } from '../model/world.ts'
+import type { LiveJob, World } from '../model/world.ts'
 import { checkServed, createImageLedger, isManagedImage, proofProblem, type ImageLedger } from './images/check-images.ts'
 import { labelsOf, poolEngine, poolNameOf, poolOf, poolsOfQueue } from './pools.ts'
 import type { Scene } from './scene.ts'
@@ -43,6 +43,18 @@ export function createLedger(scene: Scene): Ledger {
     rebooting: new Set(),
     images: createImageLedger(scene),
   }
+  fillRooms(ledger, world)
+  for (const { hostId, state, request } of world.operations.values()) {
+    if (state !== 'PENDING') ledger.operating.add(hostId)
+    if (request.kind === 'reboot' || request.kind === 'restartAgent') ledger.restarting.add(hostId)
+    if (request.kind === 'reboot') ledger.rebooting.add(hostId)
+  }
+  for (const host of world.hosts.values()) if (wasRebooted(host, scene)) ledger.rebooting.add(host.id)
+  return ledger
+}
+
+/** What runs where when the plan begins. */
+function fillRooms(ledger: Ledger, world: World): void {
   for (const live of world.attempts.values()) {
     charge(roomOf(ledger, live.attempt.hostId), live)
     ledger.running.set(live.queue, (ledger.running.get(live.queue) ?? 0) + 1)
@@ -52,13 +64,6 @@ export function createLedger(scene: Scene): Ledger {
     if (state !== 'building' || origin.kind !== 'built') continue
     charge(roomOf(ledger, origin.hostId), { engine, shape: world.images.get(image)?.recipe?.shape ?? noRoom })
   }
-  for (const { hostId, state, request } of world.operations.values()) {
-    if (state !== 'PENDING') ledger.operating.add(hostId)
-    if (request.kind === 'reboot' || request.kind === 'restartAgent') ledger.restarting.add(hostId)
-    if (request.kind === 'reboot') ledger.rebooting.add(hostId)
-  }
-  for (const host of world.hosts.values()) if (wasRebooted(host, scene)) ledger.rebooting.add(host.id)
-  return ledger
 }
 
 function wasRebooted(host: Host, { spec, now }: Scene): boolean {
@@ -178,18 +183,17 @@ function queueProblem(job: LiveJob, { spec }: Scene, ledger: Ledger): string | n
   return limit !== undefined && (ledger.running.get(job.queue) ?? 0) >= limit ? `queue ${job.queue} runs as many jobs as it may` : null
 }
 
-/** Charges what the plan adds besides jobs; what is wrong with it, or null. */
+/** Charges a build that the plan adds; what is wrong with it, or null. */
 export function chargeBuild(
-  hostId: string,
-  need: { readonly shape: Shape; readonly engine: EngineName },
+  { hostId, shape, engine }: { readonly hostId: string; readonly shape: Shape; readonly engine: EngineName },
   scene: Scene,
   ledger: Ledger,
 ): string | null {
   const host = scene.world.hosts.get(hostId)
-  const target = host === undefined ? null : targetOf(host, need.engine, scene)
-  if (target === null) return `the host does not offer engine ${need.engine}`
+  const target = host === undefined ? null : targetOf(host, engine, scene)
+  if (target === null) return `the host does not offer engine ${engine}`
   const room = roomOf(ledger, hostId)
-  const problem = overCommit(need, target, room)
-  if (problem === null) charge(room, need)
+  const problem = overCommit({ shape, engine }, target, room)
+  if (problem === null) charge(room, { shape, engine })
   return problem
 }

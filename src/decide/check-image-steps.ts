@@ -1,11 +1,21 @@
 import type { Host } from '../model/host.ts'
 import type { ImageBuild } from '../model/image/build.ts'
+import type { ImageLine } from '../model/image/line.ts'
 import type { EngineName } from '../model/job.ts'
 import type { ImageStep } from '../model/plan.ts'
 import type { Pool } from '../model/spec.ts'
 import { chargeBuild, type Ledger } from './check-assign.ts'
 import { buildTimeoutAt, builderGoneAt } from './images/building.ts'
-import { countFetch, forcedOn, hasBuild, isManagedImage, proofProblem, type ImageLedger } from './images/check-images.ts'
+import {
+  countFetch,
+  forcedOn,
+  hasBuild,
+  isManagedImage,
+  isServed,
+  proofProblem,
+  readyProblem,
+  type ImageLedger,
+} from './images/check-images.ts'
 import { poolEngine, poolOf } from './pools.ts'
 import type { Scene } from './scene.ts'
 import { heardAt, staleInterval } from './silence.ts'
@@ -41,19 +51,21 @@ function staleLine(image: string, generation: number, { world }: Scene): string 
 /** Never two builds of a line, never on a host that is closed, never in the slot of a job. */
 export function checkStartBuild(step: StepOf<'startBuild'>, scene: Scene, ledger: Ledger): string | null {
   const { image, hostId } = step
-  const line = scene.world.images.get(image)
-  const host = scene.world.hosts.get(hostId)
-  const stale = staleLine(image, step.lineGeneration, scene)
+  const recipe = scene.world.images.get(image)?.recipe ?? null
+  const stale = staleLine(image, step.lineGeneration, scene) ?? staleBuilder(step, scene)
   if (stale !== null) return stale
-  if (!isManagedImage(scene.spec, image) || line?.recipe == null || line.recipe.identity === null)
-    return `${image} has no recipe that could be built`
-  if (line.recipe.generation !== step.recipeGeneration) return 'another recipe is in force'
+  if (!isManagedImage(scene.spec, image) || recipe === null || recipe.identity === null) return `${image} has no recipe that could be built`
+  if (recipe.generation !== step.recipeGeneration) return 'another recipe is in force'
   if (ledger.images.building.has(image)) return `${image} is being built already`
-  if (host?.state !== 'up' || host.schedulable.kind !== 'open') return 'the host is not open'
-  if (host.generation !== step.hostGeneration) return `decided under host generation ${step.hostGeneration}, it is ${host.generation} now`
-  const problem = chargeBuild(hostId, line.recipe, scene, ledger)
+  const problem = chargeBuild({ hostId, shape: recipe.shape, engine: recipe.engine }, scene, ledger)
   if (problem === null) ledger.images.building.add(image)
   return problem
+}
+
+function staleBuilder({ hostId, hostGeneration }: StepOf<'startBuild'>, { world }: Scene): string | null {
+  const host = world.hosts.get(hostId)
+  if (host?.state !== 'up' || host.schedulable.kind !== 'open') return 'the host is not open'
+  return host.generation === hostGeneration ? null : `decided under host generation ${hostGeneration}, it is ${host.generation} now`
 }
 
 export function checkImageStep(step: Exclude<ImageStep, { kind: 'startBuild' }>, scene: Scene, ledger: ImageLedger): string | null {
@@ -89,23 +101,26 @@ function checkEndBuild({ buildId, generation }: StepOf<'endBuild'>, { world, spe
   return isRebooted || now >= builderGoneAt(host, world, spec.limits) || now >= buildTimeoutAt(build) ? null : 'the build may still go on'
 }
 
-/** Never more hosts than the wave, never more than the bandwidth together. */
-function checkHold(step: StepOf<'holdBuild'>, { world, spec }: Scene, ledger: ImageLedger): string | null {
+function checkHold(step: StepOf<'holdBuild'>, scene: Scene, ledger: ImageLedger): string | null {
+  const { world } = scene
   const build = world.builds.get(step.buildId)
   const host = world.hosts.get(step.hostId)
   if (build === undefined || build.state === 'building') return 'there is no such build to hold'
   if (host === undefined || host.state === 'retired') return 'the host left the fleet'
-  const before = holdsOf(host, { world }).find(({ buildId }) => buildId === step.buildId)
+  const before = holdsOf(host, scene).find(({ buildId }) => buildId === step.buildId)
   if ((before?.since ?? null) !== step.before) return 'the hold is another one by now'
   if (!step.fetch) return null
   if (host.state !== 'up' || host.schedulable.kind !== 'open') return 'the host is not open'
-  if (build.reference === null) return 'the build is in no registry'
-  const rollout = spec.images[step.image]?.rollout
-  const { hosts, bandwidth } = countFetch(ledger, step.image, step.bandwidth)
-  if (rollout === undefined || hosts > rollout.wave) return `more than ${rollout?.wave ?? 0} hosts would fetch ${step.image} at once`
-  if (rollout.bandwidth !== undefined && (step.bandwidth === null || bandwidth > rollout.bandwidth))
-    return `the fetches of ${step.image} would be faster than they may`
-  return null
+  return build.reference === null ? 'the build is in no registry' : waveProblem(step, scene, ledger)
+}
+
+/** Never more hosts than the wave, never more than the bandwidth together. */
+function waveProblem({ image, bandwidth }: StepOf<'holdBuild'>, { spec }: Scene, ledger: ImageLedger): string | null {
+  const rollout = spec.images[image]?.rollout
+  const sum = countFetch(ledger, image, bandwidth)
+  if (rollout === undefined || sum.hosts > rollout.wave) return `more than ${rollout?.wave ?? 0} hosts would fetch ${image} at once`
+  const isFast = rollout.bandwidth !== undefined && (bandwidth === null || sum.bandwidth > rollout.bandwidth)
+  return isFast ? `the fetches of ${image} would be faster than they may` : null
 }
 
 function holdsOf(host: Host, { world }: Pick<Scene, 'world'>) {
@@ -128,7 +143,14 @@ function checkDrop({ hostId, buildId, before }: StepOf<'dropHold'>, scene: Scene
   if (hold?.since !== before) return 'the hold is another one by now'
   for (const { attempt } of world.attempts.values())
     if (attempt.hostId === hostId && attempt.buildId === buildId) return 'a job runs on the build there'
-  return protectedBy(world.builds.get(buildId), scene)
+  return isStrange(hostId, world.builds.get(buildId), scene) ? null : protectedBy(world.builds.get(buildId), scene)
+}
+
+/** Whether a host does not look after the line of a build. */
+function isStrange(hostId: string, build: ImageBuild | undefined, { world, spec }: Scene): boolean {
+  const host = world.hosts.get(hostId)
+  const images = host === undefined ? undefined : poolOf(spec, host)?.images
+  return build !== undefined && images !== undefined && !images.includes(build.image)
 }
 
 function checkRemove({ buildId, generation }: StepOf<'removeBuild'>, scene: Scene): string | null {
@@ -144,18 +166,25 @@ function checkRemove({ buildId, generation }: StepOf<'removeBuild'>, scene: Scen
   return protectedBy(build, scene)
 }
 
-function checkPromotion(step: StepOf<'promoteBuild' | 'startCanary' | 'rollBackCanary'>, scene: Scene): string | null {
-  const { world } = scene
-  const line = world.images.get(step.image)
-  const build = world.builds.get(step.buildId)
+type PromotionStep = StepOf<'promoteBuild' | 'startCanary' | 'rollBackCanary'>
+
+function checkPromotion(step: PromotionStep, scene: Scene): string | null {
+  const line = scene.world.images.get(step.image)
+  const build = scene.world.builds.get(step.buildId)
   const stale = staleLine(step.image, step.lineGeneration, scene)
   if (stale !== null || line === undefined) return stale ?? 'the line is not known'
   if (build?.generation !== step.generation) return 'the build is another one by now'
   if (step.kind === 'rollBackCanary') return line.canary?.buildId === build.id ? null : 'the build is no canary'
   if (line.rejected.includes(build.id)) return 'only a person may promote the build'
-  if (step.kind === 'startCanary') return line.canary === null && build.state === 'validated' ? null : 'no canary can begin'
-  if (build.state !== 'validated' && build.state !== 'retired') return `the build is ${build.state}`
-  return shareProblem(build, scene)
+  return step.kind === 'startCanary' ? canaryProblem(line, build) : promotionProblem(build, scene)
+}
+
+function canaryProblem(line: ImageLine, build: ImageBuild): string | null {
+  return line.canary === null && build.state === 'validated' ? null : 'no canary can begin'
+}
+
+function promotionProblem(build: ImageBuild, scene: Scene): string | null {
+  return build.state === 'validated' || build.state === 'retired' ? shareProblem(build, scene) : `the build is ${build.state}`
 }
 
 /** Whether enough hosts have a build, proved ready, for jobs to get it. */
@@ -196,24 +225,15 @@ function isOpen(host: Host, pool: Pool, { world, spec, now }: Scene): boolean {
   return now <= heardAt(host, world.lastSeen) + staleInterval(spec.limits)
 }
 
-function checkReady(step: StepOf<'noteReady'>, scene: Scene): string | null {
-  const { world, spec } = scene
-  const host = world.hosts.get(step.hostId)
-  const before = world.hostImages.get(step.hostId)?.states.find(({ image }) => image === step.image)?.readyBuild ?? null
-  if (before !== step.before || before === step.build) return 'it was told already'
+function checkReady({ hostId, image, build, before }: StepOf<'noteReady'>, scene: Scene): string | null {
+  const host = scene.world.hosts.get(hostId)
+  const told = scene.world.hostImages.get(hostId)?.states.find((state) => state.image === image)?.readyBuild ?? null
+  if (told !== before || told === build) return 'it was told already'
   if (host === undefined || host.state === 'retired') return 'the host left the fleet'
-  if (step.build === null) return null
-  const line = world.images.get(step.image)
-  const engine = spec.images[step.image]?.engine
-  const pool = poolOf(spec, host)
-  if (step.build !== line?.promoted && step.build !== line?.canary?.buildId) return 'jobs do not get the build'
-  if (engine === undefined || pool === undefined || !hasBuild(host, step.build)) return 'the build is not on the host'
-  const forced = forcedOn(host, step.image, scene)
-  return forced === 'ready'
-    ? null
-    : forced === 'notReady'
-      ? 'it is forced not ready'
-      : proofProblem({ host, pool, engine, image: step.build }, scene)
+  if (build === null) return null
+  return isServed(image, build, scene)
+    ? readyProblem({ host, pool: poolOf(scene.spec, host), image, build }, scene)
+    : 'jobs do not get the build'
 }
 
 function forcedStands({ hostId, image }: StepOf<'expireForced'>, scene: Scene): boolean {

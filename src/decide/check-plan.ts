@@ -61,9 +61,12 @@ function subjectOf(step: Step): string {
   }
 }
 
+function checkHostStep(step: HostStep, scene: Scene, ledger: Ledger): string | null {
+  return step.kind === 'rebootHost' || step.kind === 'returnHost' ? checkRepair(step, scene, ledger) : checkHost(step, scene)
+}
+
 function checkStep(step: Step, scene: Scene, ledger: Ledger): string | null {
-  if (isOfHost(step))
-    return step.kind === 'rebootHost' || step.kind === 'returnHost' ? checkRepair(step, scene, ledger) : checkHost(step, scene)
+  if (isOfHost(step)) return checkHostStep(step, scene, ledger)
   switch (step.kind) {
     case 'assign':
       return checkAssign(step, scene, ledger)
@@ -78,10 +81,8 @@ function checkStep(step: Step, scene: Scene, ledger: Ledger): string | null {
     case 'warnSandbox':
     case 'removeSandbox':
       return checkSandbox(step, scene)
-    case 'startBuild':
-      return checkStartBuild(step, scene, ledger)
     default:
-      return checkImageStep(step, scene, ledger.images)
+      return step.kind === 'startBuild' ? checkStartBuild(step, scene, ledger) : checkImageStep(step, scene, ledger.images)
   }
 }
 

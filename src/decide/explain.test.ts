@@ -101,7 +101,7 @@ describe('explaining', () => {
       expect(error).toMatchObject({
         code: 'INVALID_INPUT',
         message: 'cannot explain "mini-1"',
-        hint: 'use job/<id>, host/<name or id>, queue/<name>, pool/<name>, operation/<id>, attempt/<id>, class/<key>',
+        hint: 'use job/<id>, host/<name or id>, queue/<name>, pool/<name>, operation/<id>, attempt/<id>, class/<key>, image/<name>',
         problems: [
           {
             path: 'subject',

@@ -123,7 +123,7 @@ function compareHeads(a: ClassLine | undefined, b: ClassLine | undefined): numbe
 }
 
 /** Places the next job of a queue, or finds that its first class can have nothing more in this pass. */
-function serve(queue: QueueLine, fleet: Fleet, { vacancies, trials }: { vacancies: Vacancies; trials: Trials }): Step | undefined {
+function serve(queue: QueueLine, fleet: Fleet, tools: Tools): Step | undefined {
   const line = queue.lines.pop()
   if (line?.head === undefined) return undefined
   if (queue.running >= queue.limit) {
@@ -131,14 +131,12 @@ function serve(queue: QueueLine, fleet: Fleet, { vacancies, trials }: { vacancie
     return undefined
   }
   const { jobClass, head } = line
-  const trial = line.canary === null ? undefined : trials.take(line.canary, vacancies, head.avoidHosts)
-  const place = trial ?? vacancyOf(line, vacancies).best(head.avoidHosts)
-  if (place === undefined) {
+  const found = findPlace(line, head, tools)
+  if (found === undefined) {
     line.stopped = 'noCapacity'
     return undefined
   }
-  const buildId = trial === undefined ? buildOn(place, jobClass) : line.canary?.build
-  if (line.canary !== null) trials.count(line.canary, trial === undefined ? 'control' : 'canary')
+  const { place, buildId } = found
   takeRoom(place, jobClass)
   queue.running += 1
   queue.share += shareOf(jobClass.shape, jobClass.engine, fleet.totals)
@@ -156,6 +154,27 @@ function serve(queue: QueueLine, fleet: Fleet, { vacancies, trials }: { vacancie
     ...(buildId === undefined ? {} : { buildId }),
     why,
   }
+}
+
+interface Found {
+  readonly place: Place
+  /** Build of the job's image that it gets there; undefined: its image has none, or it asks for none. */
+  readonly buildId: string | undefined
+}
+
+/** The best host for the next job of a class: that of a canary when it is the canary's turn. */
+function findPlace(line: ClassLine, { avoidHosts }: QueuedJob, { vacancies, trials }: Tools): Found | undefined {
+  const { canary } = line
+  const trial = canary === null ? undefined : trials.take(canary, vacancies, avoidHosts)
+  const place = trial ?? vacancyOf(line, vacancies).best(avoidHosts)
+  if (place === undefined) return undefined
+  if (canary !== null) trials.count(canary, trial === undefined ? 'control' : 'canary')
+  return { place, buildId: trial === undefined ? buildOn(place, line.jobClass) : canary?.build }
+}
+
+interface Tools {
+  readonly vacancies: Vacancies
+  readonly trials: Trials
 }
 
 function buildOn({ view }: Place, { image }: JobClass): string | undefined {

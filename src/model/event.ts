@@ -32,6 +32,7 @@ export const eventKinds = [
   'operation.ended',
   'image.recipeSet',
   'image.build.asked',
+  'image.build.adopted',
   'image.build.started',
   'image.build.skipped',
   'image.build.cancelRequested',

@@ -102,6 +102,15 @@ export const BuildRequest = z.strictObject({
   /** Start from the base, and use nothing that an earlier build left. */
   fromBase: z.boolean().default(false),
 })
+/** A build that a registry has already. */
+export const AdoptRequest = z.strictObject({
+  /** `host/path@sha256:…`. */
+  reference: z.string().max(500),
+  /** Unique; default: the line's name with the first digits of the digest. */
+  name: z.string().min(1).max(200).optional(),
+  metadata: ImageMetadata.nullable().default(null),
+  sizeBytes: z.number().positive().nullable().default(null),
+})
 export const PromoteRequest = z.strictObject({ build: z.string().min(1).max(200) })
 export const RollBackRequest = z.strictObject({ reason: z.string().max(500).default('') })
 export const PinRequest = z.strictObject({ pinned: z.boolean() })

@@ -82,6 +82,7 @@ describe('words that are API and never change their name', () => {
         "operation.ended",
         "image.recipeSet",
         "image.build.asked",
+        "image.build.adopted",
         "image.build.started",
         "image.build.skipped",
         "image.build.cancelRequested",

@@ -1,68 +1,37 @@
-import type { AttemptId, HostId } from '../model/id.ts'
+import type { HostId } from '../model/id.ts'
 import { minute, type Milliseconds } from '../model/instant.ts'
 import type { Attempt, Job, Outcome } from '../model/job.ts'
 import type { AttemptReport } from '../model/sync.ts'
 import type { Reader } from '../ports/store.ts'
+import { newAttempt, type Assignment } from './assignment.ts'
 import { chunks } from './chunks.ts'
 import type { Applied, RecordTx } from './commit.ts'
 import { compiledOnce } from './compiled.ts'
 import { countFailure, findHostRow } from './hosts.ts'
-import { countAssigned, countEnded } from './image-promotion.ts'
+import { countAssigned, countEnded, isServedNow } from './image-promotion.ts'
 import { endJob, findJob, saveJob } from './jobs.ts'
 import { attemptOf, attemptRow, hostOf, type AttemptRow } from './rows.ts'
 
 /** The longest wait between two tries of a job. */
 const longestRetryDelay = 10 * minute
 
-export interface Assignment {
-  readonly attemptId: AttemptId
-  readonly jobId: string
-  readonly jobGeneration: number
-  readonly hostId: string
-  readonly hostGeneration: number
-  readonly leaseMs: Milliseconds
-  /** Build of the job's image that is booted. */
-  readonly buildId?: string
-  readonly why: string
-}
-
 /** Gives a queued job to a host: job, attempt and the host's desired state change in one commit, or nothing does. */
 export async function assignJob(tx: RecordTx, assignment: Assignment): Promise<Applied> {
   const job = await findJob(tx.db, assignment.jobId)
-  if (job === null || job.state !== 'queued' || job.generation !== assignment.jobGeneration || job.cancelRequested !== null) return 'stale'
+  if (job === null || !isAsDecided(job, assignment)) return 'stale'
   const row = await findHostRow(tx.db, assignment.hostId)
   if (row === undefined) return 'stale'
   const host = hostOf(row)
   const open = host.state === 'up' && host.schedulable.kind === 'open' && host.generation === assignment.hostGeneration
-  if (!open || host.bootId === null) return 'stale'
+  if (!open || host.bootId === null || !(await isServedNow(tx.db, assignment.buildId))) return 'stale'
   const saved = await saveJob(tx, job, { state: 'assigned', attempts: job.attempts + 1 })
   if (saved === null) return 'stale'
-  const attempt: Attempt = {
-    id: assignment.attemptId,
-    jobId: job.id,
-    number: saved.attempts,
-    hostId: host.id,
-    hostBootId: host.bootId,
-    buildId: assignment.buildId ?? null,
-    state: 'assigned',
-    generation: saved.generation,
-    cancelRequested: null,
-    receiptAt: tx.now,
-    leaseUntil: tx.now + assignment.leaseMs,
-    times: { assigned: tx.now },
-    outcome: null,
-    isolation: null,
-    logBytes: 0,
-    logComplete: false,
-    artifacts: [],
-    artifactFailures: [],
-    notes: [],
-  }
+  const attempt = newAttempt(assignment, { job: saved, host, bootId: host.bootId, now: tx.now })
   await tx.db
     .insertInto('attempts')
     .values(attemptRow(attempt, { revision: -1, endedAt: null }))
     .execute()
-  if (attempt.buildId !== null && job.resolved.image !== null) await countAssigned(tx, job.resolved.image, attempt.buildId)
+  if (attempt.buildId !== null) await countAssigned(tx, job.resolved.image, attempt.buildId)
   tx.touch('attempt', attempt.id)
   tx.desire(host.id)
   const build = attempt.buildId === null ? {} : { build: attempt.buildId }
@@ -70,6 +39,10 @@ export async function assignJob(tx: RecordTx, assignment: Assignment): Promise<A
     data: { attemptId: attempt.id, number: attempt.number, host: host.name, why: assignment.why, ...build },
   })
   return 'done'
+}
+
+function isAsDecided({ state, generation, cancelRequested }: Job, assignment: Assignment): boolean {
+  return state === 'queued' && generation === assignment.jobGeneration && cancelRequested === null
 }
 
 export async function findAttemptRow(db: Reader, id: string): Promise<AttemptRow | undefined> {

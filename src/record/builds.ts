@@ -1,68 +1,19 @@
 import { CideryError } from '../model/errors.ts'
 import type { BuildId, HostId } from '../model/id.ts'
 import { buildCan, buildTransitions, type BuildReport, type BuildState, type DesiredBuild, type ImageBuild } from '../model/image/build.ts'
+import type { ImageMetadata } from '../model/image/stored.ts'
 import type { Instant, Milliseconds } from '../model/instant.ts'
+import type { EngineName } from '../model/job.ts'
 import type { BuildAcknowledgement } from '../model/sync.ts'
 import type { Reader } from '../ports/store.ts'
+import { findBuild, readBuild } from './build-list.ts'
 import type { Applied, RecordTx } from './commit.ts'
 import { findHostRow } from './hosts.ts'
 import { putHold } from './image-holds.ts'
 import { readLine, saveLine } from './image-lines.ts'
 import { findRecipe } from './image-recipes.ts'
-import { buildOf, buildRow, recipeDocOf, type BuildRow } from './image-rows.ts'
+import { buildRow, recipeDocOf, type RecipeRow } from './image-rows.ts'
 import { hostOf } from './rows.ts'
-
-async function findBuildRow(db: Reader, id: string): Promise<BuildRow | undefined> {
-  return db.selectFrom('builds').selectAll().where('id', '=', id).executeTakeFirst()
-}
-
-export async function findBuild(db: Reader, id: string): Promise<ImageBuild | null> {
-  const row = await findBuildRow(db, id)
-  return row === undefined ? null : buildOf(row)
-}
-
-/** A build by id or name. NOT_FOUND when there is none. */
-export async function readBuild(db: Reader, idOrName: string): Promise<ImageBuild> {
-  const row = await db
-    .selectFrom('builds')
-    .selectAll()
-    .where((eb) => eb.or([eb('id', '=', idOrName), eb('name', '=', idOrName)]))
-    .orderBy('id', 'desc')
-    .executeTakeFirst()
-  if (row === undefined) throw new CideryError('NOT_FOUND', `no build has the name or id ${idOrName}`, { hint: 'cidery image builds' })
-  return buildOf(row)
-}
-
-/** Builds of an image, newest first. */
-export async function buildsOfImage(db: Reader, image: string, limit: number): Promise<readonly ImageBuild[]> {
-  const rows = await db
-    .selectFrom('builds')
-    .selectAll()
-    .where('image', '=', image)
-    .orderBy('created_at', 'desc')
-    .orderBy('id', 'desc')
-    .limit(limit)
-    .execute()
-  return rows.map(buildOf)
-}
-
-/** The build that jobs get, by image. */
-export async function promotedBuilds(db: Reader): Promise<ReadonlyMap<string, string>> {
-  const rows = await db.selectFrom('builds').select(['image', 'id']).where('state', '=', 'promoted').orderBy('image').execute()
-  return new Map(rows.map(({ image, id }) => [image, id]))
-}
-
-/** Builds that a host is at. */
-export async function buildsUnderWayOn(db: Reader, hostId: string): Promise<readonly ImageBuild[]> {
-  const rows = await db
-    .selectFrom('builds')
-    .selectAll()
-    .where('host_id', '=', hostId)
-    .where('state', '=', 'building')
-    .orderBy('id')
-    .execute()
-  return rows.map(buildOf)
-}
 
 /** Writes a build back unless somebody changed it since; a generation that is given stays as it is. */
 async function saveBuild(tx: RecordTx, before: ImageBuild, change: Partial<ImageBuild>): Promise<ImageBuild | null> {
@@ -137,14 +88,33 @@ export async function startBuild(tx: RecordTx, start: BuildStart): Promise<Appli
   const host = await openHost(tx, start)
   if (line.generation !== start.lineGeneration || line.recipe?.generation !== start.recipeGeneration) return 'stale'
   if (recipe === null || host === null || (await findUnderWay(tx.db, start.image))) return 'stale'
+  const requestedBy = line.asked?.by ?? 'cidery'
+  const build = await newBuild(tx, { start, recipe, host, requestedBy })
+  await tx.db.insertInto('builds').values(buildRow(build)).execute()
+  await saveLine(tx, line, { asked: null, ...(start.dueAt === null ? {} : { scheduledAt: start.dueAt }) })
+  tx.touch('build', build.id)
+  tx.desire(host.id)
+  tx.note('image.build.started', `image/${start.image}`, {
+    data: { build: build.id, name: build.name, host: host.name, why: start.why, requestedBy, identity: build.identity },
+  })
+  return 'done'
+}
+
+interface NewBuild {
+  readonly start: BuildStart
+  readonly recipe: RecipeRow
+  readonly host: { readonly id: HostId; readonly bootId: string }
+  readonly requestedBy: string
+}
+
+async function newBuild(tx: RecordTx, { start, recipe, host, requestedBy }: NewBuild): Promise<ImageBuild> {
   const { recipe: made, productVersion } = recipeDocOf(recipe)
   const arch = made.engine === 'tart' ? 'arm64' : 'x64'
   const named = start.naming({ version: made.version, release: made.guest.release, arch, product: productVersion })
   const isTaken = (await tx.db.selectFrom('builds').select('id').where('name', '=', named.name).executeTakeFirst()) !== undefined
   const name = isTaken ? `${named.name}-${start.id.slice(-6)}` : named.name
   const base = made.base.kind === 'image' ? (await readLine(tx.db, made.base.image)).promoted : null
-  const requestedBy = line.asked?.by ?? 'cidery'
-  const build: ImageBuild = {
+  return {
     id: start.id,
     image: start.image,
     name,
@@ -175,14 +145,6 @@ export async function startBuild(tx: RecordTx, start: BuildStart): Promise<Appli
     logBytes: 0,
     pushSkipped: '',
   }
-  await tx.db.insertInto('builds').values(buildRow(build)).execute()
-  await saveLine(tx, line, { asked: null, ...(start.dueAt === null ? {} : { scheduledAt: start.dueAt }) })
-  tx.touch('build', build.id)
-  tx.desire(host.id)
-  tx.note('image.build.started', `image/${start.image}`, {
-    data: { build: build.id, name, host: host.name, why: start.why, requestedBy, identity: build.identity },
-  })
-  return 'done'
 }
 
 async function openHost(tx: RecordTx, start: BuildStart): Promise<{ id: HostId; name: string; bootId: string } | null> {
@@ -200,28 +162,25 @@ async function findUnderWay(db: Reader, image: string): Promise<boolean> {
 
 /** Takes in what a host says of a build. One that is not this host's, or is over here, is over: the host may forget it. */
 export async function recordBuildReport(tx: RecordTx, hostId: string, report: BuildReport): Promise<BuildAcknowledgement> {
-  const acknowledged = { id: report.id, revision: report.revision }
-  const build = await findBuild(tx.db, report.id)
-  const isOwn = build?.origin.kind === 'built' && build.origin.hostId === hostId
-  if (build === null || !isOwn || build.state !== 'building') return { ...acknowledged, ended: true }
-  if (report.revision <= build.revision) return { ...acknowledged, revision: build.revision, ended: false }
-  const seen: Partial<ImageBuild> = { phases: report.phases, revision: report.revision, logBytes: report.logBytes }
-  switch (report.state) {
-    case 'waiting':
-    case 'building': {
-      const reason = report.reason === '' ? 'Building VM image' : report.reason
-      // How far it is decides nothing: whoever decided by the generation is not to be disturbed.
-      await saveBuild(tx, build, { ...seen, reason, generation: build.generation })
-      return { ...acknowledged, ended: false }
-    }
-    case 'built':
-      await takeBuilt(tx, { ...build, ...seen }, report)
-      break
-    case 'failed':
-      await failBuild(tx, { ...build, ...seen }, { reason: report.reason, retry: report.retry ?? 'soon' })
+  const { id, revision } = report
+  const build = await findBuild(tx.db, id)
+  if (build === null || !isUnderWayOn(build, hostId)) return { id, revision, ended: true }
+  if (revision <= build.revision) return { id, revision: build.revision, ended: false }
+  const seen: ImageBuild = { ...build, phases: report.phases, logBytes: report.logBytes, revision }
+  if (report.state === 'waiting' || report.state === 'building') {
+    const reason = report.reason === '' ? 'Building VM image' : report.reason
+    // How far it is decides nothing: whoever decided by the generation is not to be disturbed.
+    await saveBuild(tx, build, { ...seen, reason, generation: build.generation })
+    return { id, revision, ended: false }
   }
+  if (report.state === 'built') await takeBuilt(tx, seen, report)
+  else await failBuild(tx, seen, { reason: report.reason, retry: report.retry ?? 'soon' })
   tx.desire(hostId)
-  return { ...acknowledged, ended: true }
+  return { id, revision, ended: true }
+}
+
+function isUnderWayOn({ state, origin }: ImageBuild, hostId: string): boolean {
+  return state === 'building' && origin.kind === 'built' && origin.hostId === hostId
 }
 
 async function takeBuilt(tx: RecordTx, build: ImageBuild, report: BuildReport): Promise<void> {
@@ -289,4 +248,56 @@ export async function pinBuild(tx: RecordTx, idOrName: string, pinned: boolean):
   const saved = await saveBuild(tx, build, { pinnedBy: pinned ? tx.author.actor : null })
   tx.note('image.build.pinned', `image/${build.image}`, { data: { build: build.id, name: build.name, pinned } })
   return saved ?? build
+}
+
+export interface AdoptedBuild {
+  readonly id: BuildId
+  readonly image: string
+  readonly engine: EngineName
+  readonly name: string
+  /** `host/path@sha256:…`. */
+  readonly reference: string
+  readonly metadata: ImageMetadata | null
+  readonly sizeBytes: number | null
+}
+
+/** Takes a build that a registry has into a line: it is brought to hosts and promoted like one that was built here. CONFLICT when the line has it. */
+export async function adoptBuild(tx: RecordTx, adopted: AdoptedBuild): Promise<ImageBuild> {
+  const { metadata } = adopted
+  const build: ImageBuild = {
+    ...adopted,
+    state: 'validated',
+    reason: 'taken from a registry',
+    origin: { kind: 'registry' },
+    recipeGeneration: null,
+    fromBase: false,
+    baseBuild: null,
+    pushTo: null,
+    timeoutMs: 0,
+    cancelRequested: null,
+    pinnedBy: null,
+    identity: null,
+    recipeVersion: metadata?.recipe?.version ?? null,
+    phases: [],
+    flakiness: null,
+    requestedBy: tx.author.actor,
+    createdAt: tx.now,
+    endedAt: tx.now,
+    promotedAt: null,
+    generation: 1,
+    revision: -1,
+    logBytes: 0,
+    pushSkipped: '',
+  }
+  const taken = await tx.db.selectFrom('builds').select('id').where('name', '=', build.name).executeTakeFirst()
+  if (taken !== undefined)
+    throw new CideryError('CONFLICT', `the name ${build.name} is that of the build ${taken.id}`, {
+      hint: `cidery image show ${build.image}`,
+    })
+  await tx.db.insertInto('builds').values(buildRow(build)).execute()
+  tx.touch('build', build.id)
+  const line = await readLine(tx.db, build.image)
+  if (line.generation === 0) await saveLine(tx, line, {})
+  tx.note('image.build.adopted', `image/${build.image}`, { data: { build: build.id, name: build.name, reference: build.reference } })
+  return build
 }

@@ -1,8 +1,7 @@
-import { CideryError } from '../model/errors.ts'
 import type { Host } from '../model/host.ts'
 import type { DesiredBuild, DesiredHold, DesiredImages, ImageBuild } from '../model/image/build.ts'
 import type { Reader } from '../ports/store.ts'
-import { buildsUnderWayOn, findBuild } from './builds.ts'
+import { buildsUnderWayOn, findBuild } from './build-list.ts'
 import { imagesOfHosts } from './image-holds.ts'
 import { findRecipe } from './image-recipes.ts'
 import { recipeDocOf } from './image-rows.ts'
@@ -11,7 +10,9 @@ import { recipeDocOf } from './image-rows.ts'
 export async function readDesiredImages(db: Reader, host: Host, retention: DesiredImages['retention']): Promise<DesiredImages> {
   const builds: DesiredBuild[] = []
   for (const build of await buildsUnderWayOn(db, host.id)) {
-    if (build.origin.kind === 'built' && build.origin.hostBootId === host.bootId) builds.push(await desiredBuild(db, build))
+    if (build.origin.kind !== 'built' || build.origin.hostBootId !== host.bootId) continue
+    const desired = await desiredBuild(db, build)
+    if (desired !== null) builds.push(desired)
   }
   const holds: DesiredHold[] = []
   for (const { buildId, image, fetch, bandwidth } of (await imagesOfHosts(db, [host.id])).get(host.id)?.holds ?? []) {
@@ -22,11 +23,11 @@ export async function readDesiredImages(db: Reader, host: Host, retention: Desir
   return { builds, holds, retention }
 }
 
-async function desiredBuild(db: Reader, build: ImageBuild): Promise<DesiredBuild> {
+/** Null when its recipe is not there: its time runs out then, which must not keep the host from all else. */
+async function desiredBuild(db: Reader, build: ImageBuild): Promise<DesiredBuild | null> {
   const row = await findRecipe(db, build.image, build.recipeGeneration ?? 0)
   const doc = row === null ? null : recipeDocOf(row)
-  if (row === null || doc === null || doc.identity === null)
-    throw new CideryError('INTERNAL', `the build ${build.id} has no recipe`, { details: { image: build.image } })
+  if (row === null || doc === null || doc.identity === null) return null
   return {
     id: build.id,
     generation: 1,

@@ -1,7 +1,7 @@
 import type { BuildId, HostId } from '../model/id.ts'
 import type { HostImages, ImageHold, ImageOnHost } from '../model/image/line.ts'
 import type { Reader } from '../ports/store.ts'
-import { findBuild } from './builds.ts'
+import { findBuild } from './build-list.ts'
 import { chunks } from './chunks.ts'
 import type { Applied, RecordTx } from './commit.ts'
 import { findHostRow } from './hosts.ts'
@@ -97,13 +97,6 @@ export async function dropHold(
 export async function hostsHolding(db: Reader, buildId: BuildId): Promise<readonly string[]> {
   const rows = await db.selectFrom('image_holds').select('host_id').where('build_id', '=', buildId).orderBy('host_id').execute()
   return rows.map(({ host_id: hostId }) => hostId)
-}
-
-/** A host that left the fleet keeps nothing. */
-export async function forgetImagesOf(tx: RecordTx, hostId: string): Promise<void> {
-  const held = await tx.db.deleteFrom('image_holds').where('host_id', '=', hostId).executeTakeFirst()
-  const told = await tx.db.deleteFrom('image_hosts').where('host_id', '=', hostId).executeTakeFirst()
-  if (held.numDeletedRows + told.numDeletedRows > 0n) tx.touch('hostImages', hostId)
 }
 
 export async function readImageOnHost(db: Reader, hostId: HostId, image: string): Promise<ImageOnHost> {

@@ -2,7 +2,9 @@ import { CideryError } from '../model/errors.ts'
 import type { ImageBuild } from '../model/image/build.ts'
 import type { Arm, Canary, ImageLine } from '../model/image/line.ts'
 import type { Outcome } from '../model/job.ts'
-import { findBuild, moveBuild, readBuild, requireBuildCan } from './builds.ts'
+import type { Reader } from '../ports/store.ts'
+import { findBuild, readBuild } from './build-list.ts'
+import { moveBuild, requireBuildCan } from './builds.ts'
 import type { Applied, RecordTx } from './commit.ts'
 import { desireOfAllHosts } from './hosts.ts'
 import { countInLine, readBareLine, readLine, saveLine } from './image-lines.ts'
@@ -144,6 +146,14 @@ export async function rollBack(tx: RecordTx, image: string, reason: string): Pro
   return saveLine(tx, await readLine(tx.db, image), { lastGood: null })
 }
 
+/** Whether jobs get a build at this moment, all or some of them; a job that names none boots something else. */
+export async function isServedNow(db: Reader, buildId: string | undefined): Promise<boolean> {
+  if (buildId === undefined) return true
+  const build = await findBuild(db, buildId)
+  if (build === null || build.state === 'promoted') return build !== null
+  return (await readBareLine(db, build.image)).canary?.buildId === buildId
+}
+
 function armOf(line: ImageLine, buildId: string): Arm | null {
   if (line.canary === null) return null
   if (buildId === line.canary.buildId) return 'canary'
@@ -151,7 +161,8 @@ function armOf(line: ImageLine, buildId: string): Arm | null {
 }
 
 /** A job was given a build: while a canary runs it counts for one of the two. */
-export async function countAssigned(tx: RecordTx, image: string, buildId: string): Promise<void> {
+export async function countAssigned(tx: RecordTx, image: string | null, buildId: string): Promise<void> {
+  if (image === null) return
   const line = await readBareLine(tx.db, image)
   const arm = armOf(line, buildId)
   if (line.canary === null || arm === null) return
@@ -165,7 +176,7 @@ export async function countEnded(tx: RecordTx, buildId: string, outcome: Outcome
   const build = await findBuild(tx.db, buildId)
   const line = build === null ? null : await readBareLine(tx.db, build.image)
   const arm = line === null ? null : armOf(line, buildId)
-  if (line?.canary == null || arm === null) return
+  if (line === null || line.canary === null || arm === null) return
   const { ended } = line.canary
   const { jobs, failures } = ended[arm]
   const after = { jobs: jobs + 1, failures: failures + (outcome.kind === 'infrastructure' ? 1 : 0) }

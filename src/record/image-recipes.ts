@@ -34,20 +34,17 @@ export interface GivenRecipe extends Omit<RecipeDoc, 'identity'> {
 export async function putRecipe(
   tx: RecordTx,
   image: string,
-  given: GivenRecipe,
+  { files, ...given }: GivenRecipe,
 ): Promise<{ readonly line: ImageLine; readonly changed: boolean }> {
-  const { files, ...doc } = given
   const before = await currentRecipe(tx.db, image)
   const line = await readLine(tx.db, image)
-  const identity = await identityOf(tx.db, doc)
-  if (before !== null && before.files === files && before.identity === (identity?.identity ?? null)) {
-    const { identity: _, ...known } = recipeDocOf(before)
-    if (canonicalJson(known) === canonicalJson(doc)) return { line, changed: false }
-  }
-  await addRecipe(tx, image, { files, doc: { ...doc, identity }, generation: (before?.generation ?? 0) + 1 })
+  const doc: RecipeDoc = { ...given, identity: await identityOf(tx.db, given) }
+  if (before !== null && before.files === files && canonicalJson(recipeDocOf(before)) === canonicalJson(doc))
+    return { line, changed: false }
+  await addRecipe(tx, image, { files, doc, generation: (before?.generation ?? 0) + 1 })
   await saveLine(tx, line, {})
   tx.note('image.recipeSet', `image/${image}`, {
-    data: { version: doc.recipe.version, identity: identity?.identity ?? null, was: before?.identity ?? null },
+    data: { version: doc.recipe.version, identity: doc.identity?.identity ?? null, was: before?.identity ?? null },
   })
   return { line: await readLine(tx.db, image), changed: true }
 }

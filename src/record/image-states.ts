@@ -3,7 +3,8 @@ import type { HostId } from '../model/id.ts'
 import type { ImageBuild } from '../model/image/build.ts'
 import type { ForcedReadiness, ImageOnHost } from '../model/image/line.ts'
 import type { Instant } from '../model/instant.ts'
-import { findBuild, readBuild, requireBuildCan } from './builds.ts'
+import { findBuild, readBuild } from './build-list.ts'
+import { requireBuildCan } from './builds.ts'
 import type { Applied, RecordTx } from './commit.ts'
 import { findHostRow, readHost } from './hosts.ts'
 import { hostsHolding, putImageOnHost, readImageOnHost } from './image-holds.ts'
@@ -69,7 +70,8 @@ export async function clearForced(
 /** The end of a forced state came. */
 export async function expireForced(tx: RecordTx, step: { readonly hostId: string; readonly image: string }): Promise<Applied> {
   const state = await readImageOnHost(tx.db, step.hostId as HostId, step.image)
-  if (state.forced?.expiresAt == null || state.forced.expiresAt > tx.now) return 'stale'
+  const expiresAt = state.forced?.expiresAt ?? null
+  if (expiresAt === null || expiresAt > tx.now) return 'stale'
   await clearForced(tx, { host: step.hostId, image: step.image, why: 'it expired' })
   return 'done'
 }

@@ -25,40 +25,46 @@ export interface LineParts {
 }
 
 export function imageView(services: Services, { line, policy, builds }: LineParts): z.infer<typeof ImageView> {
-  const find = (id: string | null): z.infer<typeof BuildView> | null => {
-    const build = builds.find((known) => known.id === id)
+  const find = (test: (build: ImageBuild) => boolean): z.infer<typeof BuildView> | null => {
+    const build = builds.find(test)
     return build === undefined ? null : buildView(build)
   }
-  const promoted = find(line.promoted)
-  const { recipe, canary, failure } = line
+  const promoted = find(({ id }) => id === line.promoted)
   const builtAt = promoted?.metadata?.builtAt ?? promoted?.endedAt ?? null
   return {
     name: line.name,
     engine: policy.engine,
     generation: line.generation,
-    recipe:
-      recipe === null
-        ? null
-        : { generation: recipe.generation, version: recipe.version, identity: recipe.identity, baseImage: recipe.baseImage },
+    recipe: recipeView(line),
     required: policy.required ?? null,
     promoted,
-    lastGood: find(line.lastGood),
-    underWay: find(builds.find(({ state }) => state === 'building')?.id ?? null),
-    canary:
-      canary === null
-        ? null
-        : {
-            build: canary.buildId,
-            startedAt: canary.startedAt,
-            assigned: { ...canary.assigned },
-            ended: { canary: { ...canary.ended.canary }, control: { ...canary.ended.control } },
-          },
+    lastGood: find(({ id }) => id === line.lastGood),
+    underWay: find(({ state }) => state === 'building'),
+    canary: canaryView(line),
     asked: line.asked === null ? null : { ...line.asked },
-    failure: failure === null ? null : { count: failure.count, at: failure.at, reason: failure.reason, retry: failure.retry },
+    failure: failureView(line),
     age: builtAt === null ? null : Math.max(0, services.clock.now() - builtAt),
     waiting: services
       .plan()
       .waiting.filter(({ subject }) => subject === `image/${line.name}`)
       .map(waitingView),
   }
+}
+
+function recipeView({ recipe }: ImageLine): z.infer<typeof ImageView>['recipe'] {
+  if (recipe === null) return null
+  const { generation, version, identity, baseImage } = recipe
+  return { generation, version, identity, baseImage }
+}
+
+function canaryView({ canary }: ImageLine): z.infer<typeof ImageView>['canary'] {
+  if (canary === null) return null
+  const { buildId, startedAt, assigned, ended } = canary
+  return { build: buildId, startedAt, assigned: { ...assigned }, ended: { canary: { ...ended.canary }, control: { ...ended.control } } }
+}
+
+function failureView({ failure }: ImageLine): z.infer<typeof ImageView>['failure'] {
+  if (failure === null) return null
+  const { count, at, reason, retry } = failure
+  return { count, at, reason, retry }
 }

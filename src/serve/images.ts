@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { CideryError } from '../model/errors.ts'
 import {
+  AdoptRequest,
   BuildList,
   BuildRequest,
   BuildView,
@@ -15,12 +16,14 @@ import {
   RollBackRequest,
 } from '../model/image-api.ts'
 import { recipeFiles, Recipe } from '../model/image/recipe.ts'
+import { parseImageReference } from '../model/image/reference.ts'
 import { imageKeys } from '../model/image/state.ts'
 import { second } from '../model/instant.ts'
 import type { Image } from '../model/spec.ts'
 import type { Reader } from '../ports/store.ts'
 import { hasBlob, touchBlobs } from '../record/blobs.ts'
-import { buildsOfImage } from '../record/builds.ts'
+import { buildsOfImage } from '../record/build-list.ts'
+import { adoptBuild } from '../record/builds.ts'
 import type { RecordTx } from '../record/commit.ts'
 import { readHost } from '../record/hosts.ts'
 import { readLine } from '../record/image-lines.ts'
@@ -171,6 +174,28 @@ export function imageRoutes(services: Services): readonly Route[] {
       body: BuildRequest,
       response: ImageView,
       handler: async (context, { params, body }) => change(context, params.name, (tx) => askForBuild(tx, params.name, body.fromBase)),
+    }),
+    route({
+      method: 'POST',
+      path: '/images/:name/adopt',
+      summary: 'Take a build that a registry has, by its digest: it is brought to hosts and promoted like one that was built here',
+      tag: 'images',
+      access: 'spec',
+      params: ImageParams,
+      body: AdoptRequest,
+      response: BuildView,
+      status: 201,
+      handler: async (context, { params, body }) => {
+        const { engine } = policyOf(params.name)
+        const { digest } = parseImageReference(body.reference)
+        if (digest === null)
+          throw new CideryError('INVALID_INPUT', `${body.reference} names no digest: a tag may be another image tomorrow`, {
+            hint: 'host/path@sha256:…',
+          })
+        const name = body.name ?? `${params.name}-${digest.slice('sha256:'.length, 'sha256:'.length + 12)}`
+        const id = services.ids.next('bld')
+        return buildView(await recorder.write(authorOf(context), (tx) => adoptBuild(tx, { ...body, id, image: params.name, engine, name })))
+      },
     }),
     route({
       method: 'POST',

@@ -8,6 +8,8 @@ export interface FleetNumbers {
   readonly queues: readonly { readonly queue: string; readonly queued: number; readonly running: number; readonly oldestWaitS: number }[]
   readonly hosts: readonly { readonly pool: string; readonly state: string; readonly count: number }[]
   readonly waiting: readonly { readonly code: string; readonly jobs: number }[]
+  /** Images that cidery builds or fetches and of which a build is promoted. */
+  readonly images: readonly { readonly image: string; readonly ageS: number; readonly ready: number }[]
 }
 
 /** All numbers that `/metrics` shows, and how to feed them. */
@@ -21,6 +23,8 @@ export interface Metrics {
   jobStarted(job: { readonly queue: string; readonly waitedS: number }): void
   /** An attempt ended for a fault of the infrastructure. */
   attemptFailed(attempt: { readonly pool: string }): void
+  /** A build of an image ended: `built` or `failed`. */
+  imageBuilt(build: { readonly image: string; readonly outcome: string }): void
   /** A host synced; `parked`: the poll that waits. */
   synced(sync: { readonly parked: boolean }): void
   eventsSealed(count: number): void
@@ -68,6 +72,24 @@ export function createMetrics(version: string): Metrics {
     name: 'cidery_attempts_failed_total',
     help: 'Attempts that ended for a fault of the infrastructure.',
     labelNames: ['pool'],
+    registers,
+  })
+  const builds = new Counter({
+    name: 'cidery_image_builds_total',
+    help: 'Builds of images that ended, by outcome.',
+    labelNames: ['image', 'outcome'],
+    registers,
+  })
+  const imageAge = new Gauge({
+    name: 'cidery_image_age_seconds',
+    help: 'Age of the build of an image that jobs get.',
+    labelNames: ['image'],
+    registers,
+  })
+  const imageHosts = new Gauge({
+    name: 'cidery_image_hosts_ready',
+    help: 'Hosts that are ready with the build of an image that jobs get.',
+    labelNames: ['image'],
     registers,
   })
   const syncs = new Counter({ name: 'cidery_syncs_total', help: 'Sync calls of agents.', labelNames: ['parked'], registers })
@@ -126,6 +148,7 @@ export function createMetrics(version: string): Metrics {
     },
     jobStarted: ({ queue, waitedS }) => waited.observe({ queue }, waitedS),
     attemptFailed: ({ pool }) => failed.inc({ pool }),
+    imageBuilt: ({ image, outcome }) => builds.inc({ image, outcome }),
     synced: ({ parked }) => syncs.inc({ parked: String(parked) }),
     eventsSealed: (count) => sealed.inc(count),
     eventStreams: (count) => streams.set(count),
@@ -137,13 +160,17 @@ export function createMetrics(version: string): Metrics {
     },
     fleet: (numbers) => {
       // What is gone must not stay with its last number.
-      for (const gauge of [queued, oldest, hosts, waiting]) gauge.reset()
+      for (const gauge of [queued, oldest, hosts, waiting, imageAge, imageHosts]) gauge.reset()
       for (const queue of numbers.queues) {
         queued.set({ queue: queue.queue, state: 'queued' }, queue.queued)
         queued.set({ queue: queue.queue, state: 'running' }, queue.running)
         oldest.set({ queue: queue.queue }, queue.oldestWaitS)
       }
       for (const host of numbers.hosts) hosts.set({ pool: host.pool, state: host.state }, host.count)
+      for (const { image, ageS, ready } of numbers.images) {
+        imageAge.set({ image }, ageS)
+        imageHosts.set({ image }, ready)
+      }
       for (const cause of numbers.waiting) waiting.set({ code: cause.code }, cause.jobs)
     },
   }

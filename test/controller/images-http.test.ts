@@ -258,4 +258,16 @@ describe('an image', () => {
     expect((await api.call('GET', '/images')).body.items.map((item) => item['name'])).toEqual(['macos-15'])
     await api.fleet.time.advance(hour)
   })
+
+  it('is taken from a registry by its digest, brought to hosts and promoted', async () => {
+    const reference = `registry.test/acme/macos-15@sha256:${'d'.repeat(64)}`
+    expect((await api.call('POST', '/images/macos-15/adopt', { body: { reference: 'registry.test/acme/macos-15:latest' } })).status).toBe(
+      400,
+    )
+    const { status, body } = await api.call('POST', '/images/macos-15/adopt', { body: { reference } })
+    expect([status, body.state, body['name']]).toEqual([201, 'validated', 'macos-15-dddddddddddd'])
+    expect((await api.call('POST', '/images/macos-15/adopt', { body: { reference } })).status).toBe(409)
+    await api.fleet.until(async () => (await api.call('GET', `/builds/${body.id}`)).body.state === 'promoted', minute)
+    expect(stored.has(body.id)).toBe(true)
+  })
 })

@@ -1,7 +1,8 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import type { BuildReport } from '../../src/model/image/build.ts'
 import { hour, minute } from '../../src/model/instant.ts'
-import { buildsOfImage, cancelBuild } from '../../src/record/builds.ts'
+import { buildsOfImage } from '../../src/record/build-list.ts'
+import { cancelBuild } from '../../src/record/builds.ts'
 import { imagesOfHosts } from '../../src/record/image-holds.ts'
 import { readLine } from '../../src/record/image-lines.ts'
 import { promoteByHand, rollBack } from '../../src/record/image-promotion.ts'
@@ -79,7 +80,7 @@ describe('images of a fleet', () => {
     expect((await fleet.job(early.id)).state).toBe('queued')
     expect(await fleet.core.services.judgement.explain('image/macos-15', fleet.time.clock.now())).toMatchObject([{ code: 'imageBuilding' }])
     await fleet.until(async () => (await promoted()) !== null, 5 * minute)
-    expect(hosts.map(({ builds }) => builds.length).toSorted()).toEqual([0, 0, 1])
+    expect(hosts.map(({ builds }) => builds.length).toSorted((a, b) => a - b)).toEqual([0, 0, 1])
     const build = (await promoted()) ?? ''
     expect(hosts.every(({ stored }) => stored.has(build))).toBe(true)
     await fleet.ended(early.id)

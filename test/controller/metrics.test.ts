@@ -25,7 +25,9 @@ function fed(): Metrics {
     queues: [{ queue: 'ci', queued: 7, running: 2, oldestWaitS: 12.5 }],
     hosts: [{ pool: 'macs', state: 'up', count: 3 }],
     waiting: [{ code: 'NO_HOST', jobs: 5 }],
+    images: [{ image: 'macos-15', ageS: 3600, ready: 2 }],
   })
+  metrics.imageBuilt({ image: 'macos-15', outcome: 'built' })
   return metrics
 }
 
@@ -50,6 +52,9 @@ describe('the metrics', () => {
       'cidery_loop_last_pass_timestamp_seconds 1790000000',
       'cidery_events_sealed_total 3',
       'cidery_leads 1',
+      'cidery_image_age_seconds{image="macos-15"} 3600',
+      'cidery_image_hosts_ready{image="macos-15"} 2',
+      'cidery_image_builds_total{image="macos-15",outcome="built"} 1',
       'cidery_attempts_failed_total{pool="macs"} 1',
       'cidery_build_info{version="1.2.3"} 1',
       'cidery_job_wait_seconds_count{queue="ci"} 1',
@@ -60,7 +65,7 @@ describe('the metrics', () => {
 
   it('forget a queue and a host that are gone', async () => {
     const metrics = fed()
-    metrics.fleet({ queues: [], hosts: [], waiting: [] })
+    metrics.fleet({ queues: [], hosts: [], waiting: [], images: [] })
     const text = await metrics.registry.metrics()
     expect(text).not.toContain('cidery_queue_jobs{')
     expect(text).not.toContain('cidery_hosts{')

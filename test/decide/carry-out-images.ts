@@ -168,7 +168,7 @@ function stateChange(scene: Scene, step: StepOf<'noteReady' | 'expireForced'>): 
 /** A job that got a build while a canary runs counts for one of the two. */
 export function countAssigned(world: World, image: string | null, build: string | undefined): Change[] {
   const line = world.images.get(image ?? '')
-  if (image === null || build === undefined || line?.canary == null) return []
+  if (image === null || build === undefined || line === undefined || line.canary === null) return []
   const { assigned } = line.canary
   const arm = build === line.canary.buildId ? 'canary' : 'control'
   const canary = { ...line.canary, assigned: { ...assigned, [arm]: assigned[arm] + 1 } }

@@ -3,7 +3,7 @@ import { moveOperation } from '../../src/decide/move-operation.ts'
 import type { Host } from '../../src/model/host.ts'
 import { minute } from '../../src/model/instant.ts'
 import type { Attempt, Job, Outcome } from '../../src/model/job.ts'
-import type { Plan, Step } from '../../src/model/plan.ts'
+import type { ImageStep, Plan, Step } from '../../src/model/plan.ts'
 import type { Spec } from '../../src/model/spec.ts'
 import type { Change, World } from '../../src/model/world.ts'
 import { idOf, makeOperation } from './build-world.ts'
@@ -46,6 +46,15 @@ function commit(scene: Scene, step: Step): Scene {
     case 'rebootHost':
     case 'returnHost':
       return commitHost(scene, step)
+    default:
+      return commitOther(scene, step)
+  }
+}
+
+type OtherStep = StepOf<'moveOperation' | 'killOperation' | 'warnSandbox' | 'removeSandbox'> | ImageStep
+
+function commitOther(scene: Scene, step: OtherStep): Scene {
+  switch (step.kind) {
     case 'moveOperation':
     case 'killOperation':
       return commitOperation(scene, step)

@@ -6,6 +6,7 @@ import { emptyLine, type ImageLine } from '../../src/model/image/line.ts'
 import { hour, minute } from '../../src/model/instant.ts'
 import type { Job } from '../../src/model/job.ts'
 import type { Change } from '../../src/model/world.ts'
+import { the } from '../doubles/the.ts'
 import { imageSpec, linePolicy, macFacts, makeBuild, makeHostImages, makeMac, makeRecipe, storedImage } from './build-images.ts'
 import { changesOf, idOf, makeJob, provenReady, start } from './build-world.ts'
 import { failBuild, finishBuild } from './carry-out-images.ts'
@@ -86,9 +87,9 @@ export const someFleet: fc.Arbitrary<Scene> = fc
     const engines = { tart: { limits: 'advisory', slots } }
     const pools = { default: { engines, prefer: ['macos-14'] } }
     const spec = imageSpec({}, { images, pools })
-    const made = lineNames.map((name, index) => startOf(name, index * 10, lines[index] as LineStart))
+    const made = lineNames.map((name, index) => startOf(name, index * 10, the(lines[index])))
     const hosts = Array.from({ length: hostCount }, (_, index) => {
-      const builds = made.flatMap(({ builds: ofLine, start: { where } }) => (where[index] === true ? ofLine : []))
+      const builds = made.flatMap(({ builds: ofLine, start: { where } }) => (where[index] ? ofLine : []))
       const host = makeMac(
         index + 1,
         builds.map(({ id }) => id),
@@ -100,7 +101,7 @@ export const someFleet: fc.Arbitrary<Scene> = fc
         host.id as string,
         makeHostImages(
           host,
-          made.flatMap(({ builds, start: { where } }) => (where[index] === true ? builds : [])),
+          made.flatMap(({ builds, start: { where } }) => (where[index] ? builds : [])),
         ),
       ]),
     )
@@ -139,7 +140,7 @@ function startOf(name: string, from: number, state: LineStart): { line: ImageLin
 export function passTime(scene: Scene, turn: Turn): Scene {
   const now = scene.now + turn.minutes * minute
   let next: Scene = { ...scene, now }
-  for (const build of [...next.world.builds.values()]) next = advance(next, moveBuild(next, build, turn))
+  for (const build of next.world.builds.values()) next = advance(next, moveBuild(next, build, turn))
   next = advance(next, endJobs(next))
   for (const [index, host] of [...next.world.hosts.values()].entries()) next = advance(next, report(next, host, { index, turn }))
   return next
@@ -178,7 +179,7 @@ function endJobs(scene: Scene): Change[] {
 
 function countEnded({ world }: Scene, image: string | null, build: string | null): Change[] {
   const line = world.images.get(image ?? '')
-  if (image === null || line?.canary == null) return []
+  if (image === null || line === undefined || line.canary === null) return []
   const arm = build === line.canary.buildId ? 'canary' : 'control'
   const { ended } = line.canary
   const canary = { ...line.canary, ended: { ...ended, [arm]: { jobs: ended[arm].jobs + 1, failures: 0 } } }
@@ -191,7 +192,7 @@ function report(scene: Scene, host: Host, { index, turn }: { readonly index: num
   const built = [...scene.world.builds.values()].filter(({ state, origin, endedAt }) => {
     return state !== 'building' && endedAt === scene.now && origin.kind === 'built' && origin.hostId === host.id
   })
-  const fetched = turn.arrives[index] === true ? holds.filter(({ fetch }) => fetch).map(({ buildId }) => buildId) : []
+  const fetched = turn.arrives[index] ? holds.filter(({ fetch }) => fetch).map(({ buildId }) => buildId) : []
   const all = new Set<string>([...had, ...built.map(({ id }) => id), ...fetched])
   if (turn.loses === index) for (const id of [...all].slice(0, 1)) all.delete(id)
   const ids = [...all].toSorted()

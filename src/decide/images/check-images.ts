@@ -71,19 +71,33 @@ type Assign = Extract<Step, { kind: 'assign' }>
 /** A job of a managed line boots the promoted build or the canary's, where it is, and proved ready there or forced so. */
 export function checkServed(
   image: string,
-  on: { readonly step: Assign; readonly host: Host; readonly pool: Pool },
+  { step: { buildId }, host, pool }: { readonly step: Assign; readonly host: Host; readonly pool: Pool },
   scene: Scene,
 ): string | null {
-  const { step, host, pool } = on
-  const line = scene.world.images.get(image)
-  const engine = scene.spec.images[image]?.engine
-  const { buildId } = step
-  if (buildId === undefined || engine === undefined) return `the step names no build of ${image}`
-  if (buildId !== line?.promoted && buildId !== line?.canary?.buildId)
-    return `build ${buildId} of ${image} is neither promoted nor a canary`
+  if (buildId === undefined) return `the step names no build of ${image}`
+  if (!isServed(image, buildId, scene)) return `build ${buildId} of ${image} is neither promoted nor a canary`
   if (pool.images !== undefined && !pool.images.includes(image)) return `the host does not look after ${image}`
-  if (!hasBuild(host, buildId)) return `build ${buildId} of ${image} is not on the host`
+  return readyProblem({ host, pool, image, build: buildId }, scene)
+}
+
+/** Whether jobs of a line get a build. */
+export function isServed(image: string, build: string, { world }: Scene): boolean {
+  const line = world.images.get(image)
+  return build === line?.promoted || build === line?.canary?.buildId
+}
+
+interface ReadyQuestion {
+  readonly host: Host
+  readonly pool: Pool | undefined
+  readonly image: string
+  readonly build: string
+}
+
+/** Why a build of a line is not ready on a host; null: it is, by its proofs or because a person says so. */
+export function readyProblem({ host, pool, image, build }: ReadyQuestion, scene: Scene): string | null {
+  const engine = scene.spec.images[image]?.engine
+  if (engine === undefined || pool === undefined || !hasBuild(host, build)) return `build ${build} of ${image} is not on the host`
   const forced = forcedOn(host, image, scene)
   if (forced === 'notReady') return `${image} is forced not ready on the host`
-  return forced === 'ready' ? null : proofProblem({ host, pool, engine, image: buildId }, scene)
+  return forced === 'ready' ? null : proofProblem({ host, pool, engine, image: build }, scene)
 }

@@ -10,9 +10,10 @@ import { visit } from '../sorted-map.ts'
 import { builderGoneAt } from './building.ts'
 import { isTaken } from './promotion.ts'
 import { openFrom } from './schedule.ts'
+import { looksAfter } from './serving.ts'
 import { indexOf, storedOn } from './stored.ts'
 import { compareBuilds, type LineScene } from './survey.ts'
-import { lineWaiting, namesOf } from './tell.ts'
+import { lineWaiting, namesOf, type Told } from './tell.ts'
 
 /** A fetch that takes no longer than this is never given up. */
 const leastPatience: Milliseconds = 30 * minute
@@ -80,8 +81,12 @@ interface Turn {
  */
 export function decideHolds(scene: LineScene, given: { readonly moment: Moment; readonly fleet: Fleet; readonly fetches: Fetches }): Held {
   const { moment, fleet, fetches } = given
-  const mine: Mine = { holds: fetches.ofLine.get(scene.name) ?? [], needed: neededOf(scene) }
-  const under = endOverdue(scene, mine, given)
+  const isMine = (hostId: string): boolean => {
+    const place = fleet.places.get(hostId)
+    return place === undefined || looksAfter(place.view.pool, scene.name)
+  }
+  const mine: Mine = { holds: fetches.ofLine.get(scene.name) ?? [], needed: neededOf(scene), isMine }
+  const under = endOverdue(scene, mine, moment)
   const turn: Turn = { wishes: [], steps: [...under.steps], low: [], pausing: [], lonely: [] }
   for (const place of scene.places) for (const build of targetsOn(scene, place)) lookAt({ place, build }, turn, moment)
   const waiting: Waiting[] = []
@@ -98,22 +103,27 @@ function targetsOn(scene: LineScene, place: Place): readonly ImageBuild[] {
   return next !== null && next.id !== promoted?.id && isTaken(scene, place) ? [...builds, next] : builds
 }
 
-function lookAt({ place, build }: Omit<Wish, 'hold'>, turn: Turn, { now, world, horizon }: Moment): void {
+function lookAt({ place, build }: Omit<Wish, 'hold'>, turn: Turn, moment: Moment): void {
   const { host } = place
-  const hold = indexOf(world.hostImages.get(host.id)).holds.get(build.id)
-  if (storedOn(host.facts).has(build.id)) {
-    if (hold === undefined || (!hold.fetch && hold.tries > 0))
-      turn.steps.push(holdStep({ place, build, hold }, { fetch: false, bandwidth: null, tries: 0 }))
-    return
-  }
+  const hold = indexOf(moment.world.hostImages.get(host.id)).holds.get(build.id)
+  if (!storedOn(host.facts).has(build.id)) return lookAtMissing({ place, build, hold }, turn, moment)
+  const isNews = hold === undefined || (!hold.fetch && hold.tries > 0)
+  if (isNews) turn.steps.push(holdStep({ place, build, hold }, { fetch: false, bandwidth: null, tries: 0 }))
+}
+
+function lookAtMissing(wish: Wish, turn: Turn, { now, horizon }: Moment): void {
+  const { place, build, hold } = wish
   if (hold?.fetch === true) return
   if (build.reference === null) return void turn.lonely.push(place)
-  const pause = hold === undefined || hold.tries === 0 ? 0 : Math.min(longestPause, firstPause * 2 ** (hold.tries - 1))
-  const readyAt = (hold?.since ?? 0) + pause
+  const readyAt = (hold?.since ?? 0) + pauseAfter(hold?.tries ?? 0)
   horizon.note(readyAt)
-  if (now < readyAt) return void turn.pausing.push(place)
-  if (lacksDisk(place, build)) return void turn.low.push(place)
-  turn.wishes.push({ place, build, hold })
+  if (now < readyAt) turn.pausing.push(place)
+  else if (lacksDisk(place, build)) turn.low.push(place)
+  else turn.wishes.push(wish)
+}
+
+function pauseAfter(tries: number): Milliseconds {
+  return tries === 0 ? 0 : Math.min(longestPause, firstPause * 2 ** Math.min(30, tries - 1))
 }
 
 function holdStep(
@@ -138,70 +148,85 @@ interface Grant {
   readonly free: number
 }
 
-function grant(
-  scene: LineScene,
-  { turn, moment, fetches, free }: Grant,
-): { readonly steps: readonly Step[]; readonly waiting: Waiting | null } {
-  const { name, policy, promoted } = scene
-  const { wave, bandwidth } = policy.rollout
+function grant(scene: LineScene, given: Grant): { readonly steps: readonly Step[]; readonly waiting: Waiting | null } {
+  const { turn, moment, fetches, free } = given
+  const { policy, promoted } = scene
   const opensAt = openFrom(policy.schedule, moment.now)
   moment.horizon.note(opensAt)
   // What jobs get already is brought at any time: a host without it is of no use to them.
   const isAllowed = ({ build }: Wish): boolean => opensAt <= moment.now || build.id === promoted?.id
-  const ofPromoted = ({ build }: Wish): number => (build.id === promoted?.id ? 0 : 1)
-  const wishes = turn.wishes.sort(
-    (a, b) => ofPromoted(a) - ofPromoted(b) || (a.hold?.tries ?? 0) - (b.hold?.tries ?? 0) || a.place.index - b.place.index,
-  )
   const steps: Step[] = []
   const left: Wish[] = []
-  for (const wish of wishes) {
+  for (const wish of inTurn(turn.wishes, promoted)) {
     if (steps.length >= free || fetches.busy.has(wish.place.host.id) || !isAllowed(wish)) {
       left.push(wish)
       continue
     }
     fetches.busy.add(wish.place.host.id)
-    const part = bandwidth === undefined ? null : Math.max(1, Math.floor(bandwidth / wave))
-    steps.push(holdStep(wish, { fetch: true, bandwidth: part, tries: wish.hold?.tries ?? 0 }))
+    steps.push(holdStep(wish, { fetch: true, bandwidth: partOf(scene), tries: wish.hold?.tries ?? 0 }))
   }
+  const isShut = !left.some(isAllowed)
+  return { steps, waiting: waitingForTurn(scene, left, { moment, opensAt: isShut ? opensAt : moment.now }) }
+}
+
+/** What jobs get first; then who has not had a turn; then by host. */
+function inTurn(wishes: Wish[], promoted: ImageBuild | null): readonly Wish[] {
+  const ofPromoted = ({ build }: Wish): number => (build.id === promoted?.id ? 0 : 1)
+  return wishes.sort(
+    (a, b) => ofPromoted(a) - ofPromoted(b) || (a.hold?.tries ?? 0) - (b.hold?.tries ?? 0) || a.place.index - b.place.index,
+  )
+}
+
+/** The same for each of a wave, so that the sum stays within what the line may take whoever begins or ends. */
+function partOf({ policy }: LineScene): number | null {
+  const { wave, bandwidth } = policy.rollout
+  return bandwidth === undefined ? null : Math.max(1, Math.floor(bandwidth / wave))
+}
+
+function waitingForTurn(
+  { name, policy }: LineScene,
+  left: readonly Wish[],
+  { moment, opensAt }: { readonly moment: Moment; readonly opensAt: Instant },
+): Waiting | null {
   const [first] = left
-  if (first === undefined) return { steps, waiting: null }
+  if (first === undefined) return null
   const places = left.map(({ place }) => place)
-  const why =
-    opensAt > moment.now && !left.some(isAllowed)
-      ? `its window opens in ${formatDuration(opensAt - moment.now)}`
-      : `at most ${wave} fetch it at once`
+  const isShut = opensAt > moment.now
+  const why = isShut ? `its window opens in ${formatDuration(opensAt - moment.now)}` : `at most ${policy.rollout.wave} fetch it at once`
   const message = `${counted(places.length, 'host')} ${places.length === 1 ? 'waits' : 'wait'} for a turn to fetch ${first.build.name}: ${why}`
   const cure = `wait, or raise images.${name}.rollout.wave in cidery.yaml`
-  return { steps, waiting: lineWaiting(name, { code: 'imageRollout', message, cure, since: first.build.endedAt ?? moment.now, places }) }
+  return lineWaiting(name, { code: 'imageRollout', message, cure, since: first.build.endedAt ?? moment.now, places })
 }
 
 function told({ name, next, promoted }: LineScene, { low, lonely, pausing }: Turn, { now }: Moment): readonly Waiting[] {
   const build = next ?? promoted
+  if (build === null) return []
+  const since = build.endedAt ?? now
   const waiting: Waiting[] = []
-  if (low.length > 0 && build !== null) {
-    const least = Math.min(...low.map(({ view }) => view.freeDiskMiB))
-    const message = `${namesOf(low)} cannot take ${build.name}: it needs ${mebibytes(build.sizeBytes ?? 0)}, and ${Math.round(least)} MiB are free with nothing more to remove`
-    const cure = `cidery host clean ${low[0]?.host.name ?? ''}, or give it a larger disk`
-    waiting.push(lineWaiting(name, { code: 'imageDiskLow', message, cure, since: now, places: low }))
-  }
-  if (lonely.length > 0 && build !== null) {
-    const message = `${build.name} is on the host that built it alone: it is in no registry${build.pushSkipped === '' ? '' : ` (${build.pushSkipped})`}`
-    const cure = `set images.${name}.registry in cidery.yaml, and give its hosts the credentials`
-    waiting.push(lineWaiting(name, { code: 'imageNotShared', message, cure, since: build.endedAt ?? now, places: lonely }))
-  }
-  if (pausing.length > 0 && build !== null) {
-    const message = `${namesOf(pausing)} did not get ${build.name} in time; the next turn comes later`
-    waiting.push(
-      lineWaiting(name, {
-        code: 'imageRollout',
-        message,
-        cure: `cidery host show ${pausing[0]?.host.name ?? ''}`,
-        since: now,
-        places: pausing,
-      }),
-    )
-  }
+  if (low.length > 0) waiting.push(lineWaiting(name, { ...lowText(build, low), since, places: low }))
+  if (lonely.length > 0) waiting.push(lineWaiting(name, { ...lonelyText(build, name), since, places: lonely }))
+  if (pausing.length > 0) waiting.push(lineWaiting(name, { ...pausingText(build, pausing), since, places: pausing }))
   return waiting
+}
+
+type Text = Pick<Told, 'code' | 'message' | 'cure'>
+
+function lowText(build: ImageBuild, low: readonly Place[]): Text {
+  const least = Math.min(...low.map(({ view }) => view.freeDiskMiB))
+  const numbers = `it needs ${mebibytes(build.sizeBytes ?? 0)}, and ${Math.round(least)} MiB are free with nothing more to remove`
+  const cure = `cidery host clean ${low[0]?.host.name ?? ''}, or give it a larger disk`
+  return { code: 'imageDiskLow', message: `${namesOf(low)} cannot take ${build.name}: ${numbers}`, cure }
+}
+
+function lonelyText({ name, pushSkipped }: ImageBuild, image: string): Text {
+  const why = pushSkipped === '' ? '' : ` (${pushSkipped})`
+  const cure = `set images.${image}.registry in cidery.yaml, and give its hosts the credentials`
+  return { code: 'imageNotShared', message: `${name} is on the host that built it alone: it is in no registry${why}`, cure }
+}
+
+function pausingText({ name }: ImageBuild, pausing: readonly Place[]): Text {
+  const message = `${namesOf(pausing)} did not get ${name} in time; the next turn comes later`
+  return { code: 'imageRollout', message, cure: `cidery host show ${pausing[0]?.host.name ?? ''}` }
 }
 
 function mebibytes(bytes: number): string {
@@ -212,13 +237,15 @@ interface Mine {
   readonly holds: readonly ImageHold[]
   /** Ids of builds that some host is to have. */
   readonly needed: ReadonlySet<string>
+  /** Whether a host looks after the line, as far as is known: it may have come into another pool. */
+  readonly isMine: (hostId: string) => boolean
 }
 
 /** Turns that are under way; those that took too long, or whose host is gone for sure, end. */
 function endOverdue(
   scene: LineScene,
-  { holds, needed }: Mine,
-  { moment }: { readonly moment: Moment },
+  { holds, needed, isMine }: Mine,
+  moment: Moment,
 ): { readonly steps: readonly Step[]; readonly fetching: number } {
   const steps: Step[] = []
   let fetching = 0
@@ -227,14 +254,18 @@ function endOverdue(
     const host = moment.world.hosts.get(hold.hostId)
     const isThere = storedOn(host?.facts ?? null).has(hold.buildId)
     if (!isThere) fetching += 1
-    if (!needed.has(hold.buildId)) continue
-    // What nobody is to get any more, but could go back to, is not brought for that.
-    const isWanted = scene.promoted?.id === hold.buildId || scene.next?.id === hold.buildId
-    if (isThere) steps.push(keepStep(hold, 0))
-    else if (!isWanted) steps.push(keepStep(hold, hold.tries))
-    else if (isOverdue(hold, scene, { host, moment })) steps.push(keepStep(hold, hold.tries + 1))
+    const tries = isThere ? 0 : triesAfter(hold, scene, { host, moment })
+    if (tries !== null && needed.has(hold.buildId) && isMine(hold.hostId)) steps.push(keepStep(hold, tries))
   }
   return { steps, fetching }
+}
+
+/** Turns without the build once this one ends now; null: it goes on. */
+function triesAfter(hold: ImageHold, scene: LineScene, on: { readonly host: Host | undefined; readonly moment: Moment }): number | null {
+  // What nobody is to get any more, but could go back to, is not brought for that.
+  const isWanted = scene.promoted?.id === hold.buildId || scene.next?.id === hold.buildId
+  if (!isWanted) return hold.tries
+  return isOverdue(hold, scene, on) ? hold.tries + 1 : null
 }
 
 function isOverdue(
@@ -263,15 +294,15 @@ function patienceEnds({ since, bandwidth }: ImageHold, build: ImageBuild | undef
 }
 
 /** What is neither given to jobs nor about to be, nor to be gone back to, nor pinned, nor run on there. */
-function dropUnneeded({ holds, needed }: Mine, fleet: Fleet): readonly Step[] {
+function dropUnneeded({ holds, needed, isMine }: Mine, fleet: Fleet): readonly Step[] {
   const steps: Step[] = []
   for (const hold of holds) {
     const { hostId, buildId, since } = hold
-    if (needed.has(buildId)) continue
+    if (needed.has(buildId) && isMine(hostId)) continue
     const used = fleet.places.get(hostId)?.load?.attempts.some(({ attempt }) => attempt.buildId === buildId) ?? false
     if (!used) steps.push({ kind: 'dropHold', hostId, buildId, before: since })
     // Its turn is over all the same: were it lost meanwhile, it would be fetched again out of turn.
-    else if (hold.fetch) steps.push(keepStep(hold, hold.tries))
+    else if (hold.fetch && !needed.has(buildId)) steps.push(keepStep(hold, hold.tries))
   }
   return steps
 }

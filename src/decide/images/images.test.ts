@@ -11,6 +11,7 @@ import {
   storedImage,
 } from '../../../test/decide/build-images.ts'
 import { idOf, makeAttempt, makeEngine, makeJob, makeWorld, provenReady, start, type Things } from '../../../test/decide/build-world.ts'
+import { the } from '../../../test/doubles/the.ts'
 import type { ImageOnHost } from '../../model/image/line.ts'
 import { day, hour, minute } from '../../model/instant.ts'
 import type { Plan, Step } from '../../model/plan.ts'
@@ -134,6 +135,9 @@ describe('who builds what', () => {
     const there = planOf(spec, { hosts, images: [settledLine], builds: [build], jobs: [job] })
     expect(stepsOf(there, 'assign')).toEqual([])
     expect(stepsOf(there, 'holdBuild')).toMatchObject([{ hostId: idOf('host', 2), fetch: true }])
+    // One that came from another pool gives up what it had.
+    const hostImages = new Map([[the(hosts[0]).id as string, makeHostImages(the(hosts[0]), [build])]])
+    expect(stepsOf(planOf(spec, { hosts, images: [settledLine], builds: [build], hostImages }), 'dropHold')).toHaveLength(1)
   })
 
   it('000-25: a build that takes too long ends as a failure of its time, and one whose host is gone by the rule of attempts', () => {
@@ -205,7 +209,7 @@ describe('who builds what', () => {
       hosts,
       builds: [lonely],
       images: [settledLine],
-      hostImages: new Map([[hosts[0]?.id ?? '', makeHostImages(hosts[0] as never, [lonely])]]),
+      hostImages: new Map([[the(hosts[0]).id as string, makeHostImages(the(hosts[0]), [lonely])]]),
     })
     expect(stepsOf(plan, 'startBuild')).toMatchObject([{ why: 'its build is nowhere any more' }])
   })
@@ -242,7 +246,7 @@ describe('how builds come to hosts', () => {
   it('W-03: who fetches keeps its turn until it has the build, and the next comes after', () => {
     const spec = imageSpec({ rollout: { wave: 1 } })
     const hosts = [makeMac(1, [build.id, next.id]), makeMac(2, [build.id]), makeMac(3, [build.id])]
-    const at = (index: number) => hosts[index] as NonNullable<(typeof hosts)[number]>
+    const at = (index: number) => the(hosts[index])
     const hostImages = new Map([
       [at(0).id as string, makeHostImages(at(0), [build, next])],
       [at(1).id as string, makeHostImages(at(1), [build], [next])],

@@ -46,7 +46,7 @@ export function viewLines(host: Host, question: LinesQuestion): LinesHere {
     images.delete(line.name)
     if (!looksAfter(pool, line.name)) continue
     const forced = forcedAt(states.get(line.name), now)
-    if (forced?.expiresAt != null) until = Math.min(until, forced.expiresAt)
+    until = Math.min(until, forced?.expiresAt ?? Number.POSITIVE_INFINITY)
     const verdicts = question.verdicts(line.engine)
     const wanted = [[line.name, servedOn(line, host.name)] as const, [canaryAlias(line.name), canaryOf(line)] as const]
     for (const [alias, build] of wanted) {

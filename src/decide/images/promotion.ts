@@ -28,25 +28,36 @@ export function isTaken(scene: LineScene, { host }: Place): boolean {
 
 /** Gives jobs the next build once enough hosts have it proved ready, after its canary where there is one; ends a canary that fails more than the control. */
 export function decidePromotion(scene: LineScene, moment: Moment): Decision {
-  const { next, policy, line, canary, promoted } = scene
-  const overdue = rollBackOf(scene)
-  if (overdue !== null) return { step: overdue }
+  const { next, policy, promoted } = scene
+  const bad = rollBackOf(scene)
+  if (bad !== null) return { step: bad }
   if (next === null) return {}
   if (policy.required !== undefined && next.recipeVersion !== policy.required) return { waiting: wrongVersion(scene, next) }
   const share = shareOf(scene, next)
-  const trial =
-    policy.canary !== undefined && promoted !== null ? { policy: policy.canary, running: canary === null ? null : line.canary } : null
-  if (trial === null)
-    return share.isEnough
-      ? { step: stepOf(scene, next, { kind: 'promoteBuild', why: share.text }) }
-      : { waiting: notEnough(scene, next, { share, moment }) }
-  if (trial.running === null) return startOf(scene, next, { share, policy: trial.policy, moment })
-  if (judgeCanary(trial.running, trial.policy) !== 'good')
-    return { waiting: trying(scene, next, { canary: trial.running, policy: trial.policy }) }
-  const why = `${results(trial.running)}; ${share.text}`
-  return share.isEnough
-    ? { step: stepOf(scene, next, { kind: 'promoteBuild', why }) }
-    : { waiting: notEnough(scene, next, { share, moment }) }
+  // With nothing to compare with there is no canary.
+  if (policy.canary === undefined || promoted === null) return promoteWhenEnough(scene, next, { share, moment, why: share.text })
+  return decideCanary(scene, next, { share, moment, policy: policy.canary })
+}
+
+interface OnShare {
+  readonly share: Share
+  readonly moment: Moment
+}
+
+function promoteWhenEnough(scene: LineScene, next: ImageBuild, { share, moment, why }: OnShare & { readonly why: string }): Decision {
+  if (share.isEnough) return { step: stepOf(scene, next, { kind: 'promoteBuild', why }) }
+  return { waiting: notEnough(scene, next, { share, moment }) }
+}
+
+function decideCanary(
+  scene: LineScene,
+  next: ImageBuild,
+  { share, moment, policy }: OnShare & { readonly policy: CanaryPolicy },
+): Decision {
+  const running = scene.canary === null ? null : scene.line.canary
+  if (running === null) return startOf(scene, next, { share, policy, moment })
+  if (judgeCanary(running, policy) !== 'good') return { waiting: trying(scene, next, { canary: running, policy }) }
+  return promoteWhenEnough(scene, next, { share, moment, why: `${results(running)}; ${share.text}` })
 }
 
 interface Share {

@@ -1,7 +1,8 @@
+import type { ImageBuild } from '../../model/image/build.ts'
 import type { EngineName } from '../../model/job.ts'
-import type { Pool, Spec } from '../../model/spec.ts'
+import type { Image, Pool, Spec } from '../../model/spec.ts'
 import type { World } from '../../model/world.ts'
-import { managedLines } from './managed.ts'
+import { managedLines, type ManagedLine } from './managed.ts'
 
 /** What jobs of a managed line get. */
 export interface ServedLine {
@@ -46,20 +47,23 @@ export function servingOf(spec: Spec, world: Pick<World, 'images' | 'builds'>): 
   return serving
 }
 
-function makeServing(spec: Spec, { images, builds }: Pick<World, 'images' | 'builds'>): Serving {
-  const lines = managedLines(spec).map(({ name, policy }): ServedLine => {
-    const line = images.get(name)
-    const promoted = builds.get(line?.promoted ?? '')
-    const trial = builds.get(line?.canary?.buildId ?? '')
-    const isFit = promoted !== undefined && (policy.required === undefined || promoted.recipeVersion === policy.required)
-    const canary =
-      trial?.state === 'validated' && policy.canary !== undefined
-        ? { build: trial.id, share: policy.canary.share ?? null, hosts: new Set(policy.canary.hosts) }
-        : null
-    return { name, engine: policy.engine, promoted: isFit ? promoted.id : null, canary }
-  })
+function makeServing(spec: Spec, world: Pick<World, 'images' | 'builds'>): Serving {
+  const lines = managedLines(spec).map((managed) => servedLine(managed, world))
   const key = lines.map(({ name, promoted, canary }) => `${name}:${promoted ?? ''}:${canaryKey(canary)}`).join(';')
   return { key, lines }
+}
+
+function servedLine({ name, policy }: ManagedLine, { images, builds }: Pick<World, 'images' | 'builds'>): ServedLine {
+  const line = images.get(name)
+  const promoted = builds.get(line?.promoted ?? '')
+  const isFit = promoted !== undefined && (policy.required === undefined || promoted.recipeVersion === policy.required)
+  const canary = servedCanary(policy, builds.get(line?.canary?.buildId ?? ''))
+  return { name, engine: policy.engine, promoted: isFit ? promoted.id : null, canary }
+}
+
+function servedCanary({ canary }: Image, trial: ImageBuild | undefined): ServedCanary | null {
+  if (canary === undefined || trial?.state !== 'validated') return null
+  return { build: trial.id, share: canary.share ?? null, hosts: new Set(canary.hosts) }
 }
 
 function canaryKey(canary: ServedCanary | null): string {

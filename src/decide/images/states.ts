@@ -1,5 +1,5 @@
 import type { ImageBuild } from '../../model/image/build.ts'
-import { forcedAt } from '../../model/image/line.ts'
+import { forcedAt, type ImageLine } from '../../model/image/line.ts'
 import type { ImageState, ImageStateCode } from '../../model/image/state.ts'
 import type { Instant } from '../../model/instant.ts'
 import type { ReadinessVerdict } from '../../model/readiness.ts'
@@ -11,7 +11,7 @@ import { skewOf } from '../host-view.ts'
 import { lacksDisk } from './holding.ts'
 import { managedLines } from './managed.ts'
 import { looksAfter } from './serving.ts'
-import { indexOf, storedOn } from './stored.ts'
+import { indexOf } from './stored.ts'
 import { surveyImages, type LineScene } from './survey.ts'
 
 /** Checks older than this many intervals say nothing. */
@@ -43,30 +43,31 @@ function stateOn(scene: LineScene, place: Place, moment: Moment): ImageState {
   const build = scene.builds.find(({ id }) => id === served) ?? scene.promoted
   const verdict = served === undefined ? undefined : view.engines.get(scene.policy.engine)?.verdicts.get(scene.name)
   const seen: Seen = { build, isThere: served !== undefined, verdict, checkedAt: checkedAt(place, build) }
-  const { ready, code, reason } = judge(scene, { place, seen, moment })
   return {
     hostId: host.id,
     hostName: host.name,
     image: scene.name,
-    ready,
-    code,
-    reason,
-    build: build?.id ?? null,
-    buildName: build?.name ?? null,
-    reference: build?.reference ?? null,
-    recipeVersion: build?.recipeVersion ?? null,
-    productVersion: build?.metadata?.productVersion ?? null,
-    builtAt: build?.metadata?.builtAt ?? build?.endedAt ?? null,
+    ...judge(scene, { place, seen, moment }),
+    ...aboutBuild(build),
     checkedAt: seen.checkedAt,
     ...decisionOf(scene, seen),
   }
 }
 
+const noBuild = { build: null, buildName: null, reference: null, recipeVersion: null, productVersion: null, builtAt: null }
+
+function aboutBuild(build: ImageBuild | null): Pick<ImageState, keyof typeof noBuild> {
+  if (build === null) return noBuild
+  const { id, name, reference, recipeVersion, metadata, endedAt } = build
+  const productVersion = metadata?.productVersion ?? null
+  return { build: id, buildName: name, reference, recipeVersion, productVersion, builtAt: metadata?.builtAt ?? endedAt }
+}
+
 /** When the host looked last: at the build itself, else at what it has at all. */
 function checkedAt({ host, view }: Place, build: ImageBuild | null): Instant | null {
   if (host.facts === null) return null
-  const check = host.facts.readiness.find(({ image }) => image === build?.id)?.check
-  return check == null ? view.factsAt : check.at - skewOf(host)
+  const check = host.facts.readiness.find(({ image }) => image === build?.id)?.check ?? null
+  return check === null ? view.factsAt : check.at - skewOf(host)
 }
 
 interface Judged {
@@ -112,16 +113,19 @@ function judgeThere({ line }: LineScene, { build, verdict }: Seen): Judged {
 }
 
 function judgeAbsent(scene: LineScene, { place, seen }: Question): Judged {
-  const { failure, recipe } = scene.line
   const { build } = seen
-  if (failure !== null && failure.identity === recipe?.identity && scene.underWay === null && build?.identity !== failure.identity) {
-    const code = failure.retry === 'never' ? 'build_failed' : 'retrying'
-    return { ready: false, code, reason: `VM build failed: ${failure.reason}` }
-  }
+  const failed = scene.underWay === null ? judgeFailure(scene.line, build) : null
+  if (failed !== null) return failed
   if (build !== null && lacksDisk(place, build)) return { ready: false, code: 'disk_low', reason: 'the disk has no room for the VM image' }
-  const wasBuiltHere = build?.origin.kind === 'built' && build.origin.hostId === place.host.id && !storedOn(place.host.facts).has(build.id)
+  const wasBuiltHere = build?.origin.kind === 'built' && build.origin.hostId === place.host.id
   const reason = wasBuiltHere ? 'VM build completed but image not found' : 'VM image not found locally - building VM'
   return { ready: false, code: 'missing', reason }
+}
+
+/** What came of the last try to build what the recipe makes, when that is not the build that jobs get. */
+function judgeFailure({ failure, recipe }: ImageLine, build: ImageBuild | null): Judged | null {
+  if (failure === null || failure.identity !== recipe?.identity || build?.identity === failure.identity) return null
+  return { ready: false, code: failure.retry === 'never' ? 'build_failed' : 'retrying', reason: `VM build failed: ${failure.reason}` }
 }
 
 function decisionOf({ line, builds }: LineScene, { build, isThere }: Seen): Pick<ImageState, 'decision' | 'why'> {

@@ -1,3 +1,4 @@
+import { managedLines } from '../../decide/images/managed.ts'
 import { poolNameOf } from '../../decide/pools.ts'
 import type { SealedEvent } from '../../model/event.ts'
 import { second, type Milliseconds } from '../../model/instant.ts'
@@ -6,6 +7,7 @@ import type { Spec } from '../../model/spec.ts'
 import type { Clock } from '../../ports/time.ts'
 import type { Recorder } from '../../record/commit.ts'
 import { allHosts } from '../../record/hosts.ts'
+import { countImages, type CountedImage } from '../../record/image-numbers.ts'
 import { countByQueue } from '../../record/jobs.ts'
 import type { FleetNumbers, Metrics } from '../../serve/metrics.ts'
 import type { PassReport } from '../controller.ts'
@@ -28,7 +30,11 @@ interface Counted {
   readonly spec: Spec
   readonly hosts: FleetNumbers['hosts']
   readonly queues: Awaited<ReturnType<typeof countByQueue>>
+  readonly images: readonly CountedImage[]
 }
+
+/** Rows whose changes change a number. */
+const counts = ['job', 'host', 'build', 'hostImages'] as const
 
 const unknownData: NumberData = { queue: '', outcome: { kind: '' }, durationMs: 0, waitedMs: 0, pool: '' }
 
@@ -53,7 +59,7 @@ export function createNumbers(options: NumbersOptions): { passed(pass: PassRepor
     if (isListening) return
     isListening = true
     options.recorder().onTouched(({ rows, everything }) => {
-      if (everything || rows.has('job') || rows.has('host')) changes += 1
+      if (everything || counts.some((of) => rows.has(of))) changes += 1
     })
   }
 
@@ -62,19 +68,23 @@ export function createNumbers(options: NumbersOptions): { passed(pass: PassRepor
     const spec = options.spec()
     if (counted?.spec === spec && counted.at === changes) return counted
     const at = changes
-    const { hosts, queues } = await options.recorder().read(async (db) => ({ hosts: await allHosts(db), queues: await countByQueue(db) }))
+    const { hosts, queues, images } = await options.recorder().read(async (db) => ({
+      hosts: await allHosts(db),
+      queues: await countByQueue(db),
+      images: managedLines(spec).length === 0 ? [] : await countImages(db),
+    }))
     const byPool = new Map<string, FleetNumbers['hosts'][number]>()
     for (const host of hosts) {
       const pool = poolNameOf(spec, host)
       const key = `${pool}/${host.state}`
       byPool.set(key, { pool, state: host.state, count: (byPool.get(key)?.count ?? 0) + 1 })
     }
-    return { at, spec, queues, hosts: [...byPool.values()] }
+    return { at, spec, queues, images, hosts: [...byPool.values()] }
   }
 
   async function count(plan: Plan): Promise<void> {
     counted = await read()
-    const { hosts, queues } = counted
+    const { hosts, queues, images } = counted
     const now = clock.now()
     const byCode = new Map<string, number>()
     for (const { code, jobCount } of plan.waiting) byCode.set(code, (byCode.get(code) ?? 0) + jobCount)
@@ -86,6 +96,7 @@ export function createNumbers(options: NumbersOptions): { passed(pass: PassRepor
         oldestWaitS: oldestQueuedAt === null ? 0 : Math.max(0, now - oldestQueuedAt) / second,
       })),
       hosts,
+      images: images.map(({ image, builtAt, ready }) => ({ image, ready, ageS: Math.max(0, now - builtAt) / second })),
       waiting: [...byCode].map(([code, jobs]) => ({ code, jobs })),
     })
   }
@@ -94,6 +105,9 @@ export function createNumbers(options: NumbersOptions): { passed(pass: PassRepor
     const data = { ...unknownData, ...(event.data as Partial<NumberData>) }
     if (event.kind === 'job.ended') metrics.jobEnded({ queue: data.queue, outcome: data.outcome.kind, seconds: data.durationMs / second })
     if (event.kind === 'job.running') metrics.jobStarted({ queue: data.queue, waitedS: data.waitedMs / second })
+    const image = event.subject.replace(/^image\//, '')
+    if (event.kind === 'image.build.candidate') metrics.imageBuilt({ image, outcome: 'built' })
+    if (event.kind === 'image.build.failed') metrics.imageBuilt({ image, outcome: 'failed' })
     if (event.kind === 'attempt.ended' && data.outcome.kind === 'infrastructure') metrics.attemptFailed({ pool: data.pool })
   }
 
