@@ -16,18 +16,24 @@ export function decideReadiness(scenes: readonly LineScene[], moment: Moment, fl
   for (const place of fleet.places.values()) {
     if (steps.length >= mostTold) break
     const known = indexOf(moment.world.hostImages.get(place.host.id))
-    for (const state of known.states.values()) {
-      const expiresAt = state.forced?.expiresAt ?? null
-      if (expiresAt === null) continue
-      moment.horizon.note(expiresAt)
-      if (moment.now >= expiresAt) steps.push({ kind: 'expireForced', hostId: place.host.id, image: state.image })
-    }
+    steps.push(...expired(place, known, moment))
     // What a host that is silent has is not known: it neither becomes ready nor stops being so.
     if (!place.view.isUp || place.status === 'hostLost' || place.status === 'hostStale') continue
     for (const scene of scenes) {
       const step = stepOf(scene, place, known)
       if (step !== null) steps.push(step)
     }
+  }
+  return steps
+}
+
+function expired({ host }: Place, { states }: IndexedImages, { now, horizon }: Moment): readonly Step[] {
+  const steps: Step[] = []
+  for (const { image, forced } of states.values()) {
+    const expiresAt = forced?.expiresAt ?? null
+    if (expiresAt === null) continue
+    horizon.note(expiresAt)
+    if (now >= expiresAt) steps.push({ kind: 'expireForced', hostId: host.id, image })
   }
   return steps
 }
