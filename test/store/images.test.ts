@@ -126,7 +126,7 @@ describe.each(Object.entries(kinds))('images in the record (%s)', (_kind, open) 
           .values({ ...row, id: 'bld_other', name: 'other' })
           .execute(),
       ),
-    ).rejects.toThrow()
+    ).rejects.toThrow(/unique/i)
     // Late and repeated reports change nothing, nor does one of another host.
     await write((tx) => recordBuildReport(tx, hostId, report(first.id, { state: 'building', reason: 'half way', revision: 2 })))
     expect(await write((tx) => recordBuildReport(tx, hostId, report(first.id, { revision: 1 })))).toEqual({
