@@ -164,7 +164,8 @@ function beforeRestart(place: Place, repair: Repair, moment: Moment): Verdict {
 }
 
 function isIdle({ host, load, builds }: Place, { world }: Moment): boolean {
-  if ((load?.attempts.length ?? 0) > 0 || builds.length > 0) return false
+  if ((load?.attempts.length ?? 0) > 0) return false
+  if (builds.length > 0) return false
   for (const { hostId, state } of world.sandboxes.values()) if (hostId === host.id && state !== 'failed') return false
   return true
 }

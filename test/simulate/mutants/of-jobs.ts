@@ -121,8 +121,8 @@ export const mutantsOfJobs: readonly Mutant[] = [
     edits: [
       {
         file: 'src/record/attempts.ts',
-        from: "tx.touch('attempt', attempt.id)\n  tx.desire(host.id)\n  tx.note('job.assigned'",
-        to: "tx.touch('attempt', attempt.id)\n  tx.note('job.assigned'",
+        from: "tx.touch('attempt', attempt.id)\n  tx.desire(host.id)\n  const build = attempt.buildId",
+        to: "tx.touch('attempt', attempt.id)\n  const build = attempt.buildId",
       },
     ],
     breaks: 'rest',
