@@ -1,3 +1,4 @@
+import { spawn } from 'node:child_process'
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { makeTartEngine } from '../../src/drivers/engines/tart/index.ts'
@@ -133,6 +134,30 @@ describe('machines of the tart engine whose disks become images', () => {
     await asRoot(id, 'printf "#!/bin/sh\\nsleep 60\\n" > /usr/sbin/shutdown')
     await expect(engine.builder.shutDown(id, 30_000)).rejects.toMatchObject({ code: 'ENGINE_FAILED', details: { fault: 'internal' } })
     await expect(engine.builder.seal(id, metadataOf('bld_three'))).rejects.toMatchObject({ code: 'CONFLICT' })
+  })
+
+  it.each(['agent', 'ssh'])('ends what root runs as it ends the rest, in by %s', async (door) => {
+    if (door === 'ssh') lab.faults([{ command: 'run', effects: ['noAgent'] }])
+    const entering = makeTartEngine({ ...settings, agentSeconds: 0, ssh: { passwordFile: lab.passwordFile } })
+    const id = newId('sbx')
+    await entering.create(await requestFor(entering, { id, image: null, shape, builder: { image: 'base-linux' } }))
+    await entering.start(id)
+    const root = (script: string): ReturnType<typeof inside> =>
+      inside(entering, id, { argv: ['/bin/sh', '-c', script], env: environment, asRoot: true })
+    expect(await root('id -u; exit 7')).toMatchObject({ code: 7, stdout: '0\n' })
+    const { argv, env, cwd } = await entering.command(id, {
+      argv: ['/bin/sh', '-c', 'echo up; sleep 987 & sleep 988'],
+      env: environment,
+      asRoot: true,
+    })
+    const child = spawn(argv[0], argv.slice(1), { env, cwd, stdio: ['ignore', 'pipe', 'inherit'] })
+    const ended = new Promise((resolve) => child.once('close', (code, signal) => resolve(signal ?? code)))
+    await new Promise((resolve) => child.stdout.once('data', resolve))
+    child.kill('SIGTERM')
+    expect(await ended).toBe('SIGTERM')
+    expect((await root("ps ax | grep -c 'slee[p] 98'")).stdout).toBe('0\n')
+    await entering.builder.shutDown(id, 30_000)
+    await entering.destroy(id)
   })
 
   it('makes the disk of a builder as large as asked, never smaller, and leaves those of jobs', async () => {
