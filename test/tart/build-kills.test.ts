@@ -110,7 +110,7 @@ describe('a build on Tart whose process is killed', () => {
     ['prove', 1500],
     ['push', 0],
     ['push', 400],
-  ])('000-51 001-22: leaves nothing behind when that happens in %s, %i ms later, and the old build serves', async (phase, afterMs) => {
+  ])('leaves nothing behind when that happens in %s, %i ms later, and the old build serves [001-22]', async (phase, afterMs) => {
     await killAt(phase, afterMs)
     // What the next agent does when it starts, and goes on doing: what Tart was asked for last may only be done a moment after who asked is gone.
     const next = makeTartEngine(settings)

@@ -97,7 +97,7 @@ describe('machines of the tart engine whose disks become images', () => {
     expect((await lab.tart(['list', '-q', '--source', 'local'])).stdout).toBe('')
   })
 
-  it('002-17: makes no build of a machine that runs, was switched off, does not go down in time, or sleeps', async () => {
+  it('makes no build of a machine that runs, was switched off, does not go down in time, or sleeps [002-17 on double]', async () => {
     const id = await builder({ image: 'base-mac' })
     await expect(engine.builder.seal(id, metadataOf('bld_two'))).rejects.toMatchObject({ code: 'CONFLICT' })
     await asRoot(id, 'printf "#!/bin/sh\\necho no >&2; exit 1\\n" > /usr/sbin/shutdown')
@@ -126,7 +126,7 @@ describe('machines of the tart engine whose disks become images', () => {
     expect(await engine.builder.layers()).toEqual([])
   })
 
-  it('002-17: a machine that fails while it shuts down is no build', async () => {
+  it('a machine that fails while it shuts down is no build [002-17 on double]', async () => {
     const id = await builder({ image: 'base-mac' })
     await engine.stop(id, 0)
     lab.faults([{ command: 'run', exit: 1, afterMs: 2500, stderr: 'Error Domain=VZErrorDomain Code=1 "Internal Virtualization error."' }])

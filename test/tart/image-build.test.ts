@@ -42,7 +42,7 @@ describe('builds of images in machines of Tart', () => {
     return made
   }
 
-  it('002-130 002-10 000-18 000-19 000-20: builds on one Mac, and another pulls, proves and boots it; what changes is all that is sent', async () => {
+  it('builds on one Mac, and another pulls, proves and boots it; what changes is all that is sent [002-130]', async () => {
     const first = await build('bld_first')
     expect(first.phases().map(({ phase, done, total }) => [phase, done, total])).toEqual([
       ['pull', expect.any(Number), expect.any(Number)],
@@ -120,7 +120,7 @@ describe('builds of images in machines of Tart', () => {
     }
   })
 
-  it('X-17 002-11: leaves an image that takes keys alone, with remote management and screen sharing off', async () => {
+  it('leaves an image that takes keys alone, with remote management and screen sharing off [X-17 on double] [002-11 on double]', async () => {
     await build('bld_keys', { ...macRecipe, flakiness: { rounds: 1 } })
     const id = newId('sbx')
     await engine.create(
@@ -155,7 +155,7 @@ describe('builds of images in machines of Tart', () => {
     await engine.destroy(id)
   })
 
-  it('X-03: a base of another release than promised is refused before any step, and a build that became one before it is anybody’s', async () => {
+  it('a base of another release than promised is refused before any step, and a build that became one before it is anybody’s [X-03]', async () => {
     const wrong = { ...macRecipe, name: 'macos-26', guest: { os: 'macos', release: '26' } } as RecipeInput
     const early = await macBuild('bld_wrong', { engine, recipe: wrong, base })
     await expect(buildImage(early)).rejects.toMatchObject({
@@ -176,7 +176,7 @@ describe('builds of images in machines of Tart', () => {
     expect((await engine.images.list()).map(({ id }) => id)).toEqual([`base-${base.digest.slice(7, 27)}`])
   })
 
-  it('002-17: a guest that does not go down in time fails the build, and nothing of it is left', async () => {
+  it('a guest that does not go down in time fails the build, and nothing of it is left', async () => {
     const deaf = { name: 'deaf', shell: 'printf "#!/bin/sh\\nexit 0\\n" > /usr/sbin/shutdown', as: 'root' as const }
     const recipe = { ...macRecipe, layers: undefined, steps: [deaf], tools: [], validation: {}, timeouts: { shutdown: '3s' } }
     const made = await macBuild('bld_deaf', { engine, recipe, base })
@@ -186,7 +186,7 @@ describe('builds of images in machines of Tart', () => {
     })
   })
 
-  it('X-02: a build that fails leaves the old one serving, and one whose second look fails is nobody’s', async () => {
+  it('a build that fails leaves the old one serving, and one whose second look fails is nobody’s [X-02]', async () => {
     const simple = { ...macRecipe, layers: undefined, tools: [], flakiness: { rounds: 1 } }
     await build('bld_old', { ...simple, steps: [{ name: 'mark', shell: 'touch ~/old' }], validation: {} })
     const failing = { ...simple, steps: [{ name: 'break', shell: 'exit 1' }], validation: {} }

@@ -59,7 +59,7 @@ describe('images of the tart engine', () => {
     return (JSON.parse(Buffer.from(bytes).toString()) as { layers: readonly Layer[] }).layers
   }
 
-  it('000-18: brings an image by its digest, once, and tells how far it is in bytes', async () => {
+  it('brings an image by its digest, once, and tells how far it is in bytes [000-18]', async () => {
     const told: Transferred[] = []
     const stored = await pull('bld_a', golden, { onProgress: (transferred) => told.push(transferred) })
     expect(stored).toMatchObject({
@@ -256,7 +256,7 @@ describe('images of the tart engine', () => {
     await lab.tart(['delete', 'persons'])
   })
 
-  it('X-03: boots no macOS that is newer than its host', async () => {
+  it('boots no macOS that is newer than its host [X-03]', async () => {
     const id = 'bld_a'
     await pull(id, golden)
     const path = `${settings.stateDir}/images/${id}.json`
@@ -307,7 +307,7 @@ describe('images of the tart engine', () => {
     await expect(without.images.push('bld_a', to, { signal })).rejects.toMatchObject({ code: 'UNSUPPORTED' })
   })
 
-  it('X-02: gives who asks for an image while it comes, or goes, the whole of it or nothing', async () => {
+  it('gives who asks for an image while it comes, or goes, the whole of it or nothing [X-02]', async () => {
     const coming = pull('bld_a', golden)
     const made: string[] = []
     const isThere = coming.then(() => true)
@@ -329,7 +329,7 @@ describe('images of the tart engine', () => {
     await expect(engine.create(other)).rejects.toMatchObject({ code: 'UNSUPPORTED' })
   })
 
-  it('000-50: says when a place of Tart is another user’s, and keeps what it knows to its own', async () => {
+  it('says when a place of Tart is another user’s, and keeps what it knows to its own [000-50]', async () => {
     await pull('bld_a', golden)
     expect(statSync(`${settings.stateDir}/images`).mode & 0o777).toBe(0o700)
     expect(statSync(`${settings.stateDir}/images/bld_a.json`).mode & 0o777).toBe(0o600)

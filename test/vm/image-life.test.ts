@@ -174,7 +174,7 @@ timeouts: { boot: 5m }
     return found
   }
 
-  it('is built, sent, brought, proved and used; built anew after a change of its recipe; and rolled back', async () => {
+  it('is built, sent, brought, proved and used; built anew after a change of its recipe; and rolled back [000-19] [001-25] [002-03]', async () => {
     await putRecipe('1.0', 'first')
     const first = await promoted('1.0', buildLimit)
     expect(first).toMatchObject({ state: 'promoted', metadata: { tools: [{ name: 'perl' }] } })
