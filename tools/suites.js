@@ -75,7 +75,7 @@ export const suites = [
     platform: 'linux',
     root: true,
     testSeconds: 300,
-    minutes: 25,
+    minutes: 45,
   },
   {
     name: 'agent',
