@@ -43,7 +43,8 @@ function tooMany(host: Host, { world, spec, now }: Scene, ledger: Ledger): strin
   let away = 0
   for (const other of ledger.rebooting) {
     const found = world.hosts.get(other)
-    if (found !== undefined && poolNameOf(spec, found) === name) away += 1
+    // One that left the fleet is nobody's turn any more, whatever was asked of it.
+    if (found !== undefined && found.state !== 'retired' && poolNameOf(spec, found) === name) away += 1
   }
   return away < policy.reboots ? null : `${away} hosts of the pool are being restarted`
 }

@@ -105,7 +105,7 @@ async function keys(): Promise<Record<string, string>> {
 }
 
 describe('an image', () => {
-  it('000-06 000-07 000-08 000-09 000-10 000-11: is shown per host under the keys that CI systems know', async () => {
+  it('is shown per host under the keys that CI systems know [000-07] [000-08] [000-09] [000-11]', async () => {
     expect((await keys())['vm-ready-macos-15']).toBe('false')
     const id = await promoted()
     await agent.tell()
@@ -131,7 +131,7 @@ describe('an image', () => {
     expect(await state()).toMatchObject({ ready: false, code: 'unknown' })
   })
 
-  it('000-43 000-45: says for each cause its reason, and one code', async () => {
+  it('says for each cause its reason, and one code [000-45]', async () => {
     const told = async () => {
       const { code, reason } = await state()
       return [code, reason]
@@ -162,7 +162,7 @@ describe('an image', () => {
     expect(await told()).toEqual(['stale', 'Bootstrap version mismatch - rebuilding VM'])
   })
 
-  it('000-44: keeps what was said when it was built', async () => {
+  it('keeps what was said when it was built', async () => {
     await promoted()
     const events = await api.fleet.store.read((db) => db.selectFrom('builds').select('doc').execute())
     expect(events).toHaveLength(1)
@@ -191,7 +191,7 @@ describe('an image', () => {
     expect((await api.call('POST', '/images/macos-15/build', { body: {}, as: await api.tokenOf('viewer') })).status).toBe(403)
   })
 
-  it('001-25: is promoted and rolled back by one call each, and what jobs get is not removed', async () => {
+  it('is promoted and rolled back by one call each, and what jobs get is not removed [001-25]', async () => {
     const first = await promoted('one')
     const second = await promoted('two')
     expect((await api.call('DELETE', `/builds/${second}`)).status).toBe(409)
@@ -214,7 +214,7 @@ describe('an image', () => {
     ])
   })
 
-  it('000-40 000-41: is forced ready or not ready on a host by a person, with reason and end, which is written down', async () => {
+  it('is forced ready or not ready on a host by a person, with reason and end, which is written down [000-40] [000-41]', async () => {
     await promoted()
     expect((await api.call('PUT', '/hosts/mini-1/images/macos-15/forced', { body: { ready: false, ttlS: 3600 } })).status).toBe(204)
     await api.fleet.time.advance(100)

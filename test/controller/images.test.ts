@@ -71,7 +71,7 @@ describe('images of a fleet', () => {
   const kinds = async () => (await fleet.events()).filter(({ kind }) => kind.startsWith('image.')).map(({ kind }) => kind)
   const promoted = async () => (await line()).promoted
 
-  it('000-03 000-16 001-24: a recipe becomes a build on one host, which the others fetch, and jobs boot it once it is promoted', async () => {
+  it('a recipe becomes a build on one host, which the others fetch, and jobs boot it once it is promoted [000-03] [000-16] [001-24]', async () => {
     fleet = await startFleet({ spec: specOf({ rollout: { share: 1 } }) })
     const hosts = [await mac('mini-1'), await mac('mini-2'), await mac('mini-3')]
     const early = await fleet.submit()
@@ -110,7 +110,7 @@ describe('images of a fleet', () => {
     }
   })
 
-  it('000-04 001-25: a changed recipe is built once and takes over; a roll back brings the older one back at once, and for good', async () => {
+  it('a changed recipe is built once and takes over; a roll back brings the older one back at once, and for good [000-04] [001-25]', async () => {
     fleet = await startFleet({ spec: specOf() })
     await mac('mini-1')
     await mac('mini-2')
@@ -139,7 +139,7 @@ describe('images of a fleet', () => {
     expect(await kinds()).toContain('image.rolledBack')
   })
 
-  it('000-48: a build that failed is tried again later, and another recipe at once', async () => {
+  it('a build that failed is tried again later, and another recipe at once [000-48]', async () => {
     fleet = await startFleet({ spec: specOf() })
     const host = await mac('mini-1', { ends: { state: 'failed', reason: 'the registry does not answer', retry: 'soon' } })
     await give()
@@ -168,7 +168,7 @@ describe('images of a fleet', () => {
     expect((await buildsOf())[0]).toMatchObject({ requestedBy: 'user:alice', fromBase: true })
   })
 
-  it('000-25: the build of a host that went away ends by the rule of attempts, and another host makes it', async () => {
+  it('the build of a host that went away ends by the rule of attempts, and another host makes it [000-25]', async () => {
     fleet = await startFleet({ spec: specOf() })
     const first = await mac('mini-1')
     await give()
@@ -202,7 +202,7 @@ describe('images of a fleet', () => {
     expect((await buildsOf())[0]?.baseBuild).toBe((await line('base')).promoted)
   })
 
-  it('W-05: a canary that fails more than the control is taken back by itself, with one event that says why, and running jobs finish', async () => {
+  it('a canary that fails more than the control is taken back by itself, with one event that says why, and running jobs finish [W-05]', async () => {
     const bad = new Set<string>()
     const script: Script = async ({ desired, reach }) => {
       reach('running')
@@ -232,7 +232,7 @@ describe('images of a fleet', () => {
     expect((await buildsOf())[0]).toMatchObject({ state: 'retired', reason: expect.stringContaining('of its 3 attempts failed') })
   })
 
-  it('000-40 000-41: what a person forces on a host holds there until it expires', async () => {
+  it('what a person forces on a host holds there until it expires [000-40] [000-41]', async () => {
     fleet = await startFleet({ spec: specOf() })
     await mac('mini-1')
     await give()
@@ -248,7 +248,7 @@ describe('images of a fleet', () => {
     expect((await fleet.core.recorder.read((db) => imagesOfHosts(db, [id]))).get(id)?.states[0]?.forced).toBeNull()
   })
 
-  it('000-17: an image that went missing on a host is noticed with its next facts and brought back', async () => {
+  it('an image that went missing on a host is noticed with its next facts and brought back [000-17]', async () => {
     fleet = await startFleet({ spec: specOf() })
     const host = await mac('mini-1')
     const other = await mac('mini-2')
@@ -260,7 +260,7 @@ describe('images of a fleet', () => {
     expect(await buildsOf()).toHaveLength(1)
   })
 
-  it('001-16: a scheduled build is seen to once, with two controllers, and when one takes over from the other', async () => {
+  it('a scheduled build is seen to once, with two controllers, and when one takes over from the other [001-16]', async () => {
     const spec = specOf({ schedule: { cron: '0 * * * *' } })
     fleet = await startFleet({ spec, others: true })
     await mac('mini-1')

@@ -53,7 +53,7 @@ function isReadyEverywhere(scene: Scene): boolean {
 }
 
 describe('images of a fleet', () => {
-  it('W-03 W-04: never break a rule that the checker knows, whatever hosts and chance do', () => {
+  it('never break a rule that the checker knows, whatever hosts and chance do [W-03]', () => {
     fc.assert(
       fc.property(someFleet, fc.array(someTurn, { maxLength: 12 }), (fleet, turns) => {
         let scene = fleet
@@ -71,7 +71,7 @@ describe('images of a fleet', () => {
     )
   })
 
-  it('000-15: come to be ready on every open host, whatever was missing or stale, once nothing goes wrong any more', () => {
+  it('come to be ready on every open host, whatever was missing or stale, once nothing goes wrong any more [000-15]', () => {
     fc.assert(
       fc.property(someFleet, fc.array(someTurn, { maxLength: 6 }), (fleet, turns) => {
         let scene = fleet

@@ -50,7 +50,7 @@ function settled(count: number): Things {
 }
 
 describe('who builds what', () => {
-  it('000-03 000-16: a missing image is built on one host, and by no other while it is', () => {
+  it('a missing image is built on one host, and by no other while it is [000-03] [000-16]', () => {
     const hosts = [1, 2, 3].map((number) => makeMac(number, []))
     const plan = planOf(imageSpec(), { hosts, images: [makeLine()] })
     expect(stepsOf(plan, 'startBuild')).toHaveLength(1)
@@ -61,7 +61,7 @@ describe('who builds what', () => {
     expect(codesOf(next)).toEqual(['imageBuilding'])
   })
 
-  it('000-04: a changed recipe makes the older build stale, which is built anew once and serves until then', () => {
+  it('a changed recipe makes the older build stale, which is built anew once and serves until then [000-04]', () => {
     const changed = makeLine({ promoted: build.id, recipe: makeRecipe({ generation: 2, version: '3.7', identity: 'identity-2' }) })
     const job = makeJob(1, { spec: imageSpec(), wants: { image: 'macos-15' } })
     const plan = planOf(imageSpec(), { ...settled(2), images: [changed], jobs: [job] })
@@ -69,7 +69,7 @@ describe('who builds what', () => {
     expect(stepsOf(plan, 'assign')).toMatchObject([{ buildId: build.id }])
   })
 
-  it('000-05 001-19: a line whose build failed leaves the others alone', () => {
+  it('a line whose build failed leaves the others alone [000-05] [001-19]', () => {
     const spec = imageSpec({}, { images: { 'macos-13': linePolicy(), 'macos-14': linePolicy(), 'macos-15': linePolicy() } })
     const failure = { count: 1, at: start - minute, reason: 'no network', identity: 'identity-1', hostId: null, retry: 'soon' as const }
     const lines = [makeLine({ name: 'macos-13' }), makeLine({ name: 'macos-14', failure }), makeLine({ name: 'macos-15' })]
@@ -79,7 +79,7 @@ describe('who builds what', () => {
     expect(codesOf(plan, 'macos-13')).toEqual([])
   })
 
-  it('000-56: two images build at once on one host when its slots allow it, and no third one', () => {
+  it('two images build at once on one host when its slots allow it, and no third one [000-56]', () => {
     const spec = imageSpec({}, { images: { a: linePolicy(), b: linePolicy(), c: linePolicy() } })
     const lines = ['a', 'b', 'c'].map((name) => makeLine({ name }))
     const plan = planOf(spec, { hosts: [makeMac(1, [])], images: lines })
@@ -90,7 +90,7 @@ describe('who builds what', () => {
     expect(codesOf(plan, 'c')).toEqual(['imageNoHost'])
   })
 
-  it('000-57: what a pool prefers is built first, and goes first where all else is even', () => {
+  it('what a pool prefers is built first, and goes first where all else is even [000-57]', () => {
     const engines = { tart: { limits: 'advisory' } }
     const pools = { default: { engines, prefer: ['macos-14', 'macos-13'] } }
     const spec = imageSpec({}, { pools, images: { 'macos-13': linePolicy(), 'macos-14': linePolicy(), 'macos-12': linePolicy() } })
@@ -105,7 +105,7 @@ describe('who builds what', () => {
     expect(stepsOf(placed, 'assign')).toMatchObject([{ hostId: idOf('host', 1) }])
   })
 
-  it('000-26: a build never takes a slot that jobs wait for, and counts as one where it is', () => {
+  it('a build never takes a slot that jobs wait for, and counts as one where it is [000-26]', () => {
     const spec = imageSpec({}, { images: { 'macos-15': linePolicy(), other: linePolicy() } })
     const jobs = [1, 2, 3].map((number) => makeJob(number, { spec, wants: { image: 'macos-15', shape: { cpu: 1 } } }))
     const things = { ...settled(1), images: [settledLine, makeLine({ name: 'other' })] }
@@ -117,14 +117,14 @@ describe('who builds what', () => {
     expect(stepsOf(beside, 'assign')).toHaveLength(1)
   })
 
-  it('000-14: a job of a ready image starts while another image is built on the same host', () => {
+  it('a job of a ready image starts while another image is built on the same host [000-14]', () => {
     const spec = imageSpec({}, { images: { 'macos-15': linePolicy(), other: linePolicy() } })
     const job = makeJob(1, { spec, wants: { image: 'macos-15' } })
     const plan = planOf(spec, { ...settled(1), images: [settledLine, makeLine({ name: 'other' })], jobs: [job] })
     expect(plan.steps.map(({ kind }) => kind)).toEqual(['assign', 'startBuild'])
   })
 
-  it('000-33: a host that does not look after an image neither builds nor fetches it, nor gets its jobs', () => {
+  it('a host that does not look after an image neither builds nor fetches it, nor gets its jobs [000-33]', () => {
     const engines = { tart: { limits: 'advisory' } }
     const pools = { a: { hosts: ['mini-1'], engines, images: [] }, b: { hosts: ['mini-2'], engines, images: ['macos-15'] } }
     const spec = imageSpec({}, { pools })
@@ -140,7 +140,7 @@ describe('who builds what', () => {
     expect(stepsOf(planOf(spec, { hosts, images: [settledLine], builds: [build], hostImages }), 'dropHold')).toHaveLength(1)
   })
 
-  it('000-25: a build that takes too long ends as a failure of its time, and one whose host is gone by the rule of attempts', () => {
+  it('a build that takes too long ends as a failure of its time, and one whose host is gone by the rule of attempts [000-25]', () => {
     const underWay = makeBuild(1, { state: 'building', endedAt: null, createdAt: start - 14 * hour })
     const late = planOf(imageSpec(), { hosts: [makeMac(1, [])], images: [makeLine()], builds: [underWay] })
     expect(stepsOf(late, 'endBuild')).toMatchObject([{ reason: 'build_failed: timeout: it took longer than 12h' }])
@@ -156,7 +156,7 @@ describe('who builds what', () => {
     expect(stepsOf(planOf(imageSpec(), silent(35 * minute)), 'endBuild')).toHaveLength(1)
   })
 
-  it('000-48: what may go well another time is tried again, later each time; what cannot is not', () => {
+  it('what may go well another time is tried again, later each time; what cannot is not [000-48]', () => {
     const failed = (count: number, ago: number, retry: 'soon' | 'never' = 'soon') =>
       makeLine({ failure: { count, at: start - ago, reason: 'the registry does not answer', identity: 'identity-1', hostId: null, retry } })
     const starts = (line: ReturnType<typeof makeLine>) =>
@@ -169,7 +169,7 @@ describe('who builds what', () => {
     expect(starts({ ...failed(1, 0, 'never'), recipe: makeRecipe({ identity: 'identity-2' }) })).toBe(1)
   })
 
-  it('000-47 001-17 001-88: what a person asks for is built though nothing changed, only that line, and from the base when asked', () => {
+  it('what a person asks for is built though nothing changed, only that line, and from the base when asked [000-47] [001-17] [001-88]', () => {
     const spec = imageSpec({}, { images: { 'macos-14': linePolicy(), 'macos-15': linePolicy() } })
     const other = makeBuild(2, { image: 'macos-14' })
     const asked = { ...settledLine, asked: { by: 'user:alice', at: start, fromBase: true } }
@@ -179,7 +179,7 @@ describe('who builds what', () => {
     expect(stepsOf(plan, 'startBuild')).toMatchObject([{ image: 'macos-15', fromBase: true, why: 'asked for by user:alice' }])
   })
 
-  it('001-16 001-18: the schedule builds what changed, once, and says so when nothing did', () => {
+  it('the schedule builds what changed, once, and says so when nothing did [001-16] [001-18]', () => {
     const spec = imageSpec({ schedule: {} })
     const dayStart = Math.floor(start / day) * day
     const made = { ...build, createdAt: dayStart - hour }
@@ -193,7 +193,7 @@ describe('who builds what', () => {
     expect([...stepsOf(skipped, 'skipBuild'), ...stepsOf(skipped, 'startBuild')]).toEqual([])
   })
 
-  it('001-84: builds what floats from its base anew each night, and tells of an image that is too old', () => {
+  it('builds what floats from its base anew each night, and tells of an image that is too old', () => {
     const spec = imageSpec({ schedule: {}, maxAge: '30d' })
     const line = { ...settledLine, recipe: makeRecipe({ baseFloats: true }) }
     const old = { ...build, createdAt: start - 31 * day }
@@ -202,7 +202,7 @@ describe('who builds what', () => {
     expect(codesOf(plan)).toContain('imageOld')
   })
 
-  it('000-17: a build that is nowhere any more is built again', () => {
+  it('a build that is nowhere any more is built again [000-17]', () => {
     const lonely = { ...build, reference: null }
     const hosts = [makeMac(1, [])]
     const plan = planOf(imageSpec(), {
@@ -229,7 +229,7 @@ describe('how builds come to hosts', () => {
   const next = makeBuild(2, { state: 'validated', identity: 'identity-2', createdAt: start - minute })
   const rolling = makeLine({ promoted: build.id, recipe: makeRecipe({ identity: 'identity-2' }) })
 
-  it('W-03: a wave at a time, its bandwidth shared, the promoted build first', () => {
+  it('a wave at a time, its bandwidth shared, the promoted build first [W-03]', () => {
     const spec = imageSpec({ rollout: { wave: 3, bandwidth: '300MiB' } })
     const hosts = [makeMac(1, [build.id, next.id]), ...[2, 3, 4, 5].map((number) => makeMac(number, [build.id])), makeMac(6, [])]
     const plan = planOf(spec, { hosts, builds: [build, next], images: [rolling] })
@@ -243,7 +243,7 @@ describe('how builds come to hosts', () => {
     expect(codesOf(plan)).toEqual(['imageRollout', 'imageRollout'])
   })
 
-  it('W-03: who fetches keeps its turn until it has the build, and the next comes after', () => {
+  it('who fetches keeps its turn until it has the build, and the next comes after [W-03]', () => {
     const spec = imageSpec({ rollout: { wave: 1 } })
     const hosts = [makeMac(1, [build.id, next.id]), makeMac(2, [build.id]), makeMac(3, [build.id])]
     const at = (index: number) => the(hosts[index])
@@ -261,7 +261,7 @@ describe('how builds come to hosts', () => {
     ])
   })
 
-  it('W-03 001-24: jobs go on with the old build until enough hosts have the new one proved ready', () => {
+  it('jobs go on with the old build until enough hosts have the new one proved ready [W-03] [001-24]', () => {
     const spec = imageSpec({ rollout: { share: 0.75 } })
     const job = makeJob(1, { spec, wants: { image: 'macos-15' } })
     const both = (count: number) => [1, 2, 3, 4].map((number) => makeMac(number, number <= count ? [build.id, next.id] : [build.id]))
@@ -281,7 +281,7 @@ describe('how builds come to hosts', () => {
     expect(stepsOf(planOf(imageSpec(), { hosts: [unproved], builds: [build, next], images: [rolling] }), 'promoteBuild')).toEqual([])
   })
 
-  it('W-04: keeps what jobs get, could go back to or run on, and gives up what is none of that', () => {
+  it('keeps what jobs get, could go back to or run on, and gives up what is none of that', () => {
     const [old, good, gone, pinned] = [3, 4, 5, 6].map((number) =>
       makeBuild(number, { state: 'retired', identity: `old-${number}`, createdAt: start - 90 * day + number, endedAt: start - 90 * day }),
     ) as [typeof build, typeof build, typeof build, typeof build]
@@ -304,7 +304,7 @@ describe('how builds come to hosts', () => {
     expect(stepsOf(plan, 'removeBuild').map(({ buildId }) => buildId)).toEqual([gone.id])
   })
 
-  it('001-26: removes builds by age and count, and none that a sandbox is a clone of', () => {
+  it('removes builds by age and count, and none that a sandbox is a clone of [001-26]', () => {
     const retired = [3, 4, 5].map((number) =>
       makeBuild(number, {
         state: 'retired',
@@ -395,7 +395,7 @@ describe('what jobs get', () => {
       },
     })
 
-  it('000-40 000-41: a forced state holds whatever was seen, until it expires, but does not bring an image that is missing', () => {
+  it('a forced state holds whatever was seen, until it expires, but does not bring an image that is missing [000-40] [000-41]', () => {
     const spec = imageSpec()
     const job = makeJob(1, { spec, wants: { image: 'macos-15' } })
     const stale = makeMac(1, [build.id], { facts: macFacts([build.id], { readiness: [] }) })
@@ -412,7 +412,7 @@ describe('what jobs get', () => {
     expect(assigned(false, makeMac(1, [build.id]), start)).toBe(1)
   })
 
-  it('000-53: of hosts that have the image ready, the least loaded gets the job, whatever its size', () => {
+  it('of hosts that have the image ready, the least loaded gets the job, whatever its size', () => {
     const spec = imageSpec()
     const small = makeMac(1, [build.id], { facts: macFacts([build.id], { capacity: { cpu: 4, memoryMiB: 8192, diskMiB: 200_000 } }) })
     const large = makeMac(2, [build.id], {
@@ -443,7 +443,7 @@ describe('what jobs get', () => {
     expect(plan.waiting.find(({ code }) => code === 'imageMissing')?.cure).toBe('cidery explain image/macos-15')
   })
 
-  it('W-05: a canary takes its share of the jobs, never a job more, never one less than a whole job behind', () => {
+  it('a canary takes its share of the jobs, never a job more, never one less than a whole job behind [W-05]', () => {
     const spec = imageSpec({ canary: { share: 0.1 } })
     const wide = makeMac(1, [build.id, next.id], {
       facts: macFacts([build.id, next.id], {
@@ -463,7 +463,7 @@ describe('what jobs get', () => {
     expect(canary).toBe(5)
   })
 
-  it('W-05: all jobs on hosts by name get the canary, and no others', () => {
+  it('all jobs on hosts by name get the canary, and no others [W-05]', () => {
     const spec = imageSpec({ canary: { hosts: ['mini-2'] } })
     const jobs = [1, 2].map((number) => makeJob(number, { spec, wants: { image: 'macos-15', labels: { host: `mini-${number}` } } }))
     const hosts = [1, 2].map((number) => makeMac(number, [build.id, next.id]))
@@ -476,7 +476,7 @@ describe('what jobs get', () => {
     )
   })
 
-  it('W-05: a canary begins before the promotion, ends with it when it is no worse than the control, and is taken back when it is', () => {
+  it('a canary begins before the promotion, ends with it when it is no worse than the control, and is taken back when it is [W-05]', () => {
     const spec = imageSpec({ canary: { share: 0.1, threshold: 0.1, jobs: 5 } })
     const before = makeLine({ promoted: build.id, recipe: makeRecipe({ identity: 'identity-2' }) })
     const kinds = (line: typeof before) =>
@@ -500,7 +500,7 @@ describe('what jobs get', () => {
     })
   })
 
-  it('001-25: does not promote by itself what was taken back, nor build it again', () => {
+  it('does not promote by itself what was taken back, nor build it again [001-25]', () => {
     const retired = { ...next, state: 'retired' as const, reason: 'it failed' }
     const line = makeLine({ promoted: build.id, recipe: makeRecipe({ identity: 'identity-2' }), rejected: [next.id] })
     const plan = planOf(imageSpec(), { hosts: [host], builds: [build, retired], images: [line] })
@@ -512,7 +512,7 @@ describe('what jobs get', () => {
     ).toHaveLength(1)
   })
 
-  it('000-55: tells once that an image is ready on a host, and once that it is so no longer', () => {
+  it('tells once that an image is ready on a host, and once that it is so no longer', () => {
     const told = planOf(imageSpec(), { hosts: [makeMac(1, [build.id])], builds: [build], images: [settledLine] })
     expect(stepsOf(told, 'noteReady')).toMatchObject([{ build: build.id, before: null }])
     expect(stepsOf(planOf(imageSpec(), settled(1)), 'noteReady')).toEqual([])

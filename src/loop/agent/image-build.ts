@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { downloadBlob } from '../../act/agent/download.ts'
 import { prepareBase } from '../../act/agent/images/base.ts'
 import type { Build, BuildLog, Built } from '../../act/agent/images/build-request.ts'
-import { buildImage } from '../../act/agent/images/build.ts'
+import { buildImage, isHopeless } from '../../act/agent/images/build.ts'
 import { buildProgress } from '../../act/agent/images/progress.ts'
 import { messageOf } from '../../act/agent/outcome.ts'
 import { CideryError } from '../../model/errors.ts'
@@ -91,6 +91,7 @@ export async function runBuild(options: OneBuildOptions, desired: DesiredBuild, 
     await log.written().catch(() => undefined)
     say({
       state: 'failed',
+      retry: isHopeless(error) ? 'never' : 'soon',
       reason: `VM build failed: ${messageOf(signal.aborted ? signal.reason : error)}`.slice(0, 2000),
       phases: [...progress.phases()],
     })

@@ -46,7 +46,7 @@ async function tryBuild(build: Build): Promise<Built> {
 }
 
 /** What another try would meet again. */
-function isHopeless(error: unknown): boolean {
+export function isHopeless(error: unknown): boolean {
   return error instanceof CideryError && ['INVALID_INPUT', 'UNSUPPORTED', 'FORBIDDEN', 'NOT_FOUND', 'STORAGE_FULL'].includes(error.code)
 }
 
