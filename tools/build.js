@@ -1,6 +1,6 @@
 // `npm run build`: plain JavaScript in dist/ for the published package, and the dashboard in web/dist. `--web` builds only the
 // dashboard, `--no-web` only the program.
-import { cpSync, existsSync, globSync, mkdirSync, rmSync } from 'node:fs'
+import { cpSync, existsSync, globSync, mkdirSync, rmSync, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { endOnSignals, root, run } from './run.js'
 
@@ -18,7 +18,9 @@ async function buildProgram() {
   // What recipes in TypeScript import is typed where cidery is installed.
   await step(['tsc', '-p', 'tsconfig.types.json'])
   // What the program reads beside its code goes with it.
-  for (const file of globSync('src/**/*.*', { cwd: root }).filter((name) => !/\.tsx?$/.test(name))) {
+  // A program of a guest has no ending.
+  const files = globSync('src/**/*', { cwd: root }).filter((name) => !/\.tsx?$/.test(name) && statSync(join(root, name)).isFile())
+  for (const file of files) {
     const target = join(root, 'dist', file.slice('src/'.length))
     mkdirSync(dirname(target), { recursive: true })
     cpSync(join(root, file), target, { recursive: true })

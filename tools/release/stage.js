@@ -46,7 +46,7 @@ export async function stageCode(folder) {
   for (const name of ['package.json', 'LICENSE', 'README.md', 'bin/cidery.js']) cpSync(join(root, name), join(folder, name))
   writeFileSync(join(folder, 'bin', 'cidery'), launcher, { mode: 0o755 })
   await must('compiling', ['tsc', '-p', 'tsconfig.json', '--noEmitOnError', '--outDir', join(folder, 'dist')])
-  for (const file of globSync('src/**/*.*', { cwd: root }).filter((name) => !/\.tsx?$/.test(name) && statSync(join(root, name)).isFile())) {
+  for (const file of globSync('src/**/*', { cwd: root }).filter((name) => !/\.tsx?$/.test(name) && statSync(join(root, name)).isFile())) {
     const target = join(folder, 'dist', file.slice('src/'.length))
     mkdirSync(dirname(target), { recursive: true })
     cpSync(join(root, file), target)
