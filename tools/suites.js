@@ -70,7 +70,7 @@ export const suites = [
   {
     name: 'vm',
     include: ['test/vm/**/*.test.ts'],
-    needs: ['qemu', 'disk-tools', 'sshd'],
+    needs: ['qemu', 'disk-tools', 'sshd', 'nftables', 'iproute', 'accounts', 'docker-registry'],
     first: ['node', 'tools/golden-disk/build.js'],
     platform: 'linux',
     root: true,
