@@ -16,19 +16,21 @@ export function writeAtomically(path: string, text: string): void {
     closeSync(file)
   }
   renameSync(temporary, path)
-  syncDirectory(path.slice(0, path.lastIndexOf('/')))
+  syncPath(path.slice(0, path.lastIndexOf('/')))
 }
 
-function syncDirectory(path: string): void {
-  const directory = openSync(path, 'r')
+/** Brings a file or the names in a directory to the disk. */
+export function syncPath(path: string): void {
+  const file = openSync(path, 'r')
   try {
-    fsyncSync(directory)
+    fsyncSync(file)
   } finally {
-    closeSync(directory)
+    closeSync(file)
   }
 }
 
-function isRunning(pid: number): boolean {
+/** Whether a process of this number is there, whosever it is. */
+export function isRunning(pid: number): boolean {
   try {
     process.kill(pid, 0)
     return true
@@ -81,7 +83,7 @@ export class RecordStore<T extends { readonly id: string }> {
 
   remove(id: string): void {
     rmSync(this.#path(id), { force: true })
-    syncDirectory(this.#directory)
+    syncPath(this.#directory)
   }
 
   list(): readonly T[] {

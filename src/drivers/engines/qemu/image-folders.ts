@@ -1,21 +1,9 @@
-import {
-  closeSync,
-  existsSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  utimesSync,
-} from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, utimesSync } from 'node:fs'
 import { z } from 'zod'
 import { CideryError } from '../../../model/errors.ts'
 import { ImageMetadata, type StoredImage } from '../../../model/image/stored.ts'
 import { allocatedBytes } from '../image-files.ts'
-import { writeAtomically } from '../records.ts'
+import { isRunning, syncPath, writeAtomically } from '../records.ts'
 import { imagesDirectory } from './images.ts'
 import type { QemuEngineConfig } from './settings.ts'
 
@@ -30,19 +18,10 @@ export function partFolder(parent: string, id: string): string {
 
 /** Gives a filled folder its name once all of it is on the disk. */
 export function finishFolder(part: string, folder: string): void {
-  for (const name of readdirSync(part)) sync(`${part}/${name}`)
-  sync(part)
+  for (const name of readdirSync(part)) syncPath(`${part}/${name}`)
+  syncPath(part)
   renameSync(part, folder)
-  sync(folder.slice(0, folder.lastIndexOf('/')))
-}
-
-function sync(path: string): void {
-  const file = openSync(path, 'r')
-  try {
-    fsyncSync(file)
-  } finally {
-    closeSync(file)
-  }
+  syncPath(folder.slice(0, folder.lastIndexOf('/')))
 }
 
 /** Removes parts of processes that are gone, and folders that were being removed. Gives their names. */
@@ -55,15 +34,6 @@ export function removeParts(parent: string): readonly string[] {
     removed.push(name)
   }
   return removed
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch {
-    return false
-  }
 }
 
 /** Takes a folder away at once for everybody, and then its bytes. */
