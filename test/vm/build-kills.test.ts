@@ -1,14 +1,12 @@
-import { spawn } from 'node:child_process'
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { buildImage } from '../../src/act/agent/images/build.ts'
 import type { ImageEngine } from '../../src/ports/images.ts'
 import { testClient } from '../doubles/registry/client.ts'
 import { boot } from '../engine/support/engine-under-test.ts'
 import { eventually } from '../engine/support/eventually.ts'
+import { killAt } from '../images/kill-at.ts'
 import { startRealRegistry, type RealRegistry } from '../registry/real-registry.ts'
 import { base, buildOf } from './image-lab.ts'
 import { machines, type Machines } from './machines.ts'
@@ -51,23 +49,10 @@ describe('a build whose process is killed', () => {
     await registry.stop()
   })
 
-  /** Starts a build in a process of its own and kills it as soon as it says the phase, and some time after. */
-  async function killAt(phase: string, afterMs: number): Promise<void> {
+  /** Builds in a process of its own, which is killed so long after it said the phase; gives the phase that it had come to. */
+  function kill(phase: string, afterMs: number): Promise<string> {
     const about = { settings: own.settings, recipe, id: `bld_${phase}`, registry: registry.host }
-    const child = spawn(process.execPath, [join(import.meta.dirname, 'build.child.ts'), JSON.stringify(about)], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    })
-    const ended = new Promise<void>((resolve) => child.once('close', () => resolve()))
-    try {
-      for await (const line of createInterface({ input: child.stdout })) {
-        if (line !== phase) continue
-        await sleep(afterMs)
-        break
-      }
-    } finally {
-      child.kill('SIGKILL')
-      await ended
-    }
+    return killAt({ script: join(import.meta.dirname, 'build.child.ts'), about, phase, afterMs })
   }
 
   it.each([
@@ -78,7 +63,7 @@ describe('a build whose process is killed', () => {
     ['prove', 2000],
     ['push', 1000],
   ])('leaves nothing behind when that happens in %s, %i ms later, and the old build serves [001-22]', async (phase, afterMs) => {
-    await killAt(phase, afterMs)
+    const reached = await kill(phase, afterMs)
     // What the next agent does when it starts.
     const next = own.make({ registry: testClient() })
     expect((await next.sweep(new Set())).failures).toEqual([])
@@ -90,8 +75,8 @@ describe('a build whose process is killed', () => {
     const all = new Map([['bld_old', []], ...(isSealed ? [[`bld_${phase}`, []] as const] : [])])
     expect(stored).toEqual(all)
     // Before the seal there is nothing that could be whole.
-    if (['clone', 'bootstrap', 'validate'].includes(phase)) expect(isSealed).toBe(false)
-    if (['prove', 'push'].includes(phase)) expect(isSealed).toBe(true)
+    if (['clone', 'bootstrap', 'validate'].includes(reached)) expect(isSealed).toBe(false)
+    if (['prove', 'push'].includes(reached)) expect(isSealed).toBe(true)
     expect(readdirSync(`${own.stateDir}/images`).filter((name) => name.startsWith('.') || name.endsWith('.part'))).toEqual([])
     const sandbox = await boot(next, { image: 'bld_old' })
     await next.destroy(sandbox.id)
