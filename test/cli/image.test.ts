@@ -237,8 +237,20 @@ steps:
       )
     await macos(`{ ipsw: "${url}/file", sha256: "${'0'.repeat(64)}" }`)
     await expectRefused([], `has the SHA-256 ${sha256('restore')}, and the recipe names 000`)
-    await macos('ghcr.io/acme/macos:latest'.replace(/^/, '{ oci: "').concat('" }'))
-    await expectRefused([], 'write the digest behind the reference')
+    const registry = (await serve((_, response) => response.writeHead(404).end())).replace('http://', '')
+    await macos(`{ oci: "${registry}/acme/macos:latest" }`)
+    await expectRefused([], `the registry has no image ${registry}/acme/macos:latest`)
+  })
+
+  it('asks the registry of a base for the digest that its tag leads to', async () => {
+    const digest = `sha256:${sha256('manifest')}`
+    const headers = { 'docker-content-digest': digest, 'content-type': 'application/vnd.oci.image.manifest.v1+json', 'content-length': '8' }
+    const registry = (await serve((_, response) => response.writeHead(200, headers).end())).replace('http://', '')
+    const base = `base: { oci: "${registry}/acme/macos:latest" }`
+    const lines = `name: r\nversion: "1"\nengine: tart\nguest: { os: macos, release: "15" }\n${base}\nsteps: [{ name: a, shell: "true" }]\n`
+    await writeFile(join(directory, 'r.yaml'), lines)
+    expect((await cidery(['lock', 'r.yaml'])).code).toBe(0)
+    expect((await lockOf()).base).toEqual({ name: `${registry}/acme/macos:latest`, digest })
   })
 
   it('goes away at once when it is interrupted, and leaves nothing', async () => {
