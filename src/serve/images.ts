@@ -269,7 +269,7 @@ function readRecipe(name: string, body: z.infer<typeof RecipePut>): GivenRecipe 
   const read = Recipe.safeParse(body.recipe)
   if (!read.success) {
     throw new CideryError('INVALID_INPUT', `the recipe of ${name} cannot be used`, {
-      hint: 'cidery image validate names lines and accepted values',
+      hint: 'cidery image show names lines and accepted values',
       problems: read.error.issues.map(({ path, message }) => ({ path: `recipe.${path.join('.')}`, message })),
     })
   }

@@ -26,6 +26,9 @@ const directory = await mkdtemp(join(tmpdir(), 'cidery-every-command-'))
 const spec = join(directory, 'cidery.yaml')
 const archive = join(directory, 'cidery-9.0.0.tar.gz')
 
+const noImages = 'the double serves no images; test/vm/image-life.test.ts and test/controller/images-http.test.ts have them'
+const thisHost = 'looks at or changes the images of this host'
+
 /** One entry for each command; a command that is missing here is red. */
 const cases: Readonly<Record<string, Case>> = {
   up: { args: [], helpOnly: 'starts a controller and an agent' },
@@ -86,6 +89,24 @@ const cases: Readonly<Record<string, Case>> = {
   'operation kill': { args: ['OPERATION'] },
   'image show': { args: [], local: true },
   'image lock': { args: [], local: true },
+  'image ls': { args: [], helpOnly: noImages },
+  'image check': { args: [], helpOnly: noImages },
+  'image status': { args: [], helpOnly: noImages },
+  'image put': { args: [], helpOnly: noImages },
+  'image build': { args: [], helpOnly: noImages },
+  'image builds': { args: [], helpOnly: noImages },
+  'image logs': { args: [], helpOnly: noImages },
+  'image promote': { args: [], helpOnly: noImages },
+  'image rollback': { args: [], helpOnly: noImages },
+  'image force-ready': { args: [], helpOnly: noImages },
+  'image force-not-ready': { args: [], helpOnly: noImages },
+  'image clear-force': { args: [], helpOnly: noImages },
+  'image resolve': { args: [], helpOnly: thisHost },
+  'image pull': { args: [], helpOnly: thisHost },
+  'image push': { args: [], helpOnly: thisHost },
+  'image verify': { args: [], helpOnly: thisHost },
+  'image rm': { args: [], helpOnly: thisHost },
+  'image gc': { args: [], helpOnly: thisHost },
   'generate packer': { args: [], local: true },
   'generate github-actions': { args: [], local: true },
   plan: { args: [] },

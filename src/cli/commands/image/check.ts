@@ -20,7 +20,10 @@ const columns = (cli: Cli) => [
 async function statesOf(cli: Cli, name: string | undefined): Promise<readonly ImageState[]> {
   const api = await openApi(cli)
   const path = name === undefined ? '/image-states' : `/images/${encodeURIComponent(name)}/hosts`
-  return (await api.get<Whole<ImageState>>(path)).items
+  const { items } = await api.get<Whole<ImageState>>(path)
+  return items.toSorted(
+    (one, other) => one.hostName.localeCompare(other.hostName, 'en', { numeric: true }) || one.image.localeCompare(other.image),
+  )
 }
 
 async function print(cli: Cli, items: readonly ImageState[]): Promise<void> {
