@@ -2,8 +2,9 @@ import { CideryError } from '../model/errors.ts'
 import type { BuildId, HostId } from '../model/id.ts'
 import { buildCan, buildTransitions, type BuildReport, type BuildState, type DesiredBuild, type ImageBuild } from '../model/image/build.ts'
 import type { ImageMetadata } from '../model/image/stored.ts'
-import type { Instant, Milliseconds } from '../model/instant.ts'
+import type { Milliseconds } from '../model/instant.ts'
 import type { EngineName } from '../model/job.ts'
+import type { Step } from '../model/plan.ts'
 import type { BuildAcknowledgement } from '../model/sync.ts'
 import type { Reader } from '../ports/store.ts'
 import { findBuild, readBuild } from './build-list.ts'
@@ -13,6 +14,7 @@ import { putHold } from './image-holds.ts'
 import { readLine, saveLine } from './image-lines.ts'
 import { findRecipe } from './image-recipes.ts'
 import { buildRow, recipeDocOf, type RecipeRow } from './image-rows.ts'
+import { requireState } from './require-state.ts'
 import { hostOf } from './rows.ts'
 
 /** Writes a build back unless somebody changed it since; a generation that is given stays as it is. */
@@ -48,25 +50,13 @@ export async function moveBuild(
 
 /** Whether a build is in a state that allows an action of a person; CONFLICT says which are. */
 export function requireBuildCan(build: ImageBuild, action: keyof typeof buildCan): void {
-  const states: readonly BuildState[] = buildCan[action]
-  if (states.includes(build.state)) return
-  throw new CideryError('CONFLICT', `the build ${build.name} is ${build.state}: ${action} is for builds that are ${states.join(' or ')}`, {
-    hint: `cidery image show ${build.image}`,
-    details: { state: build.state, allowed: states },
-  })
+  requireState({ kind: 'build', ...build }, { action, allowed: buildCan[action], hint: `cidery image show ${build.image}` })
 }
 
-export interface BuildStart {
+type StartStep = Extract<Step, { kind: 'startBuild' }>
+
+export interface BuildStart extends Omit<StartStep, 'kind'> {
   readonly id: BuildId
-  readonly image: string
-  readonly lineGeneration: number
-  readonly recipeGeneration: number
-  readonly hostId: string
-  readonly hostGeneration: number
-  readonly fromBase: boolean
-  /** The due moment of the schedule that it answers to. */
-  readonly dueAt: Instant | null
-  readonly why: string
   /** Unique name and tags, by the policy of the line. */
   readonly naming: (recipe: {
     readonly version: string

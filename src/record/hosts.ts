@@ -9,6 +9,7 @@ import type { RecordTx } from './commit.ts'
 import { compiledOnce } from './compiled.ts'
 import { forgetImagesOf } from './forget-images.ts'
 import { pageOfRows, readCursor, type Page, type PageRequest } from './pages.ts'
+import { requireState } from './require-state.ts'
 import { hostDocOf, hostOf, type HostRow } from './rows.ts'
 import { forgetSandboxesOf } from './sandboxes.ts'
 
@@ -125,13 +126,7 @@ export interface HostWrite {
 export async function readForWrite(tx: RecordTx, write: HostWrite, action: keyof typeof hostCan): Promise<Host> {
   const host = await readHost(tx.db, write.host)
   if (write.ifMatch !== null && host.generation !== write.ifMatch) throw stale(host)
-  const states: readonly HostState[] = hostCan[action]
-  if (!states.includes(host.state)) {
-    throw new CideryError('CONFLICT', `the host ${host.name} is ${host.state}: ${action} is for hosts that are ${states.join(', ')}`, {
-      hint: `cidery host show ${host.name}`,
-      details: { state: host.state, allowed: states },
-    })
-  }
+  requireState({ kind: 'host', ...host }, { action, allowed: hostCan[action], hint: `cidery host show ${host.name}` })
   return host
 }
 

@@ -1,5 +1,6 @@
 import type { BuildId, HostId } from '../model/id.ts'
 import type { HostImages, ImageHold, ImageOnHost } from '../model/image/line.ts'
+import type { Step } from '../model/plan.ts'
 import type { Reader } from '../ports/store.ts'
 import { findBuild } from './build-list.ts'
 import { chunks } from './chunks.ts'
@@ -28,16 +29,7 @@ export async function imagesOfHosts(db: Reader, hostIds: readonly string[] | nul
   return found
 }
 
-export interface HoldStep {
-  readonly hostId: string
-  readonly buildId: string
-  readonly image: string
-  readonly fetch: boolean
-  readonly bandwidth: number | null
-  readonly tries: number
-  /** `since` of the hold that was seen; null: there was none. */
-  readonly before: number | null
-}
+type HoldStep = Omit<Extract<Step, { kind: 'holdBuild' }>, 'kind'>
 
 async function findHold(db: Reader, hostId: string, buildId: string): Promise<ImageHold | null> {
   const row = await db

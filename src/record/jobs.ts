@@ -6,6 +6,7 @@ import { chunks } from './chunks.ts'
 import type { RecordTx } from './commit.ts'
 import { compiledOnce } from './compiled.ts'
 import { pageOfRows, readCursor, type Page, type PageRequest } from './pages.ts'
+import { requireState } from './require-state.ts'
 import { jobOf, jobRow, type JobRow } from './rows.ts'
 
 export interface NewJob {
@@ -134,12 +135,7 @@ export async function endJob(tx: RecordTx, job: Job, outcome: Outcome): Promise<
 
 /** CONFLICT unless an action is allowed in the state that a job is in. */
 export function requireJobCan(job: Job, action: keyof typeof jobCan): void {
-  const states: readonly JobState[] = jobCan[action]
-  if (states.includes(job.state)) return
-  throw new CideryError('CONFLICT', `the job ${job.id} is ${job.state}: ${action} is for jobs that are ${states.join(' or ')}`, {
-    hint: `cidery job show ${job.id}`,
-    details: { state: job.state, allowed: states },
-  })
+  requireState({ kind: 'job', name: job.id, state: job.state }, { action, allowed: jobCan[action], hint: `cidery job show ${job.id}` })
 }
 
 export interface QueueCounts {

@@ -8,6 +8,7 @@ import type { SandboxReport } from '../model/sync.ts'
 import type { Reader } from '../ports/store.ts'
 import { chunks } from './chunks.ts'
 import type { Applied, RecordTx } from './commit.ts'
+import { requireState } from './require-state.ts'
 import { sandboxOf, sandboxRow } from './rows.ts'
 
 const gone: readonly SandboxState[] = ['gone']
@@ -117,16 +118,7 @@ async function saveSandbox(tx: RecordTx, before: Sandbox, change: Partial<Sandbo
 }
 
 export function requireSandboxCan(sandbox: Sandbox, action: keyof typeof sandboxCan): void {
-  const states: readonly SandboxState[] = sandboxCan[action]
-  if (states.includes(sandbox.state)) return
-  throw new CideryError(
-    'CONFLICT',
-    `the sandbox ${sandbox.name} is ${sandbox.state}: ${action} is for sandboxes that are ${states.join(' or ')}`,
-    {
-      hint: `cidery sandbox ls`,
-      details: { state: sandbox.state, allowed: states },
-    },
-  )
+  requireState({ kind: 'sandbox', ...sandbox }, { action, allowed: sandboxCan[action], hint: 'cidery sandbox ls' })
 }
 
 /** Takes a sandbox off what its host should hold; the host removes it and says so. Asking again changes nothing. */

@@ -1,6 +1,6 @@
 import { CideryError } from '../../src/model/errors.ts'
 import type { EngineFacts, HostFacts } from '../../src/model/host.ts'
-import type { BuildReport, DesiredBuild, DesiredImages } from '../../src/model/image/build.ts'
+import { firstReport, type BuildReport, type DesiredBuild, type DesiredImages } from '../../src/model/image/build.ts'
 import type { AttemptState, Outcome } from '../../src/model/job.ts'
 import {
   syncProtocol,
@@ -209,21 +209,7 @@ export function simulatedAgent(options: SimulatedAgentOptions): SimulatedAgent {
   }
 
   function beginBuild(desired: DesiredBuild): void {
-    const first: BuildReport = {
-      id: desired.id,
-      generation: desired.generation,
-      revision: 0,
-      state: 'building',
-      reason: '',
-      phases: [],
-      tools: [],
-      metadata: null,
-      sizeBytes: null,
-      reference: null,
-      flakiness: null,
-      pushSkipped: '',
-      logBytes: 0,
-    }
+    const first: BuildReport = { ...firstReport(desired), state: 'building' }
     const entry = { report: first, acknowledged: -1 }
     builds.set(desired.id, entry)
     const mine = stop

@@ -6,7 +6,7 @@ import { buildImage, isHopeless } from '../../act/agent/images/build.ts'
 import { buildProgress } from '../../act/agent/images/progress.ts'
 import { messageOf } from '../../act/agent/outcome.ts'
 import { CideryError } from '../../model/errors.ts'
-import { BuildReport, type DesiredBuild } from '../../model/image/build.ts'
+import { BuildReport, firstReport, type DesiredBuild } from '../../model/image/build.ts'
 import { parseImageReference } from '../../model/image/reference.ts'
 import type { StoredImage } from '../../model/image/stored.ts'
 import { second } from '../../model/instant.ts'
@@ -31,25 +31,6 @@ export interface OneBuildOptions {
 
 /** How often the report says how far a build is. */
 const tellEvery = 2 * second
-
-/** The report of a build that has not begun. */
-export function firstReport({ id, generation }: Pick<DesiredBuild, 'id' | 'generation'>): BuildReport {
-  return {
-    id,
-    generation,
-    revision: 0,
-    state: 'waiting',
-    reason: '',
-    phases: [],
-    tools: [],
-    metadata: null,
-    sizeBytes: null,
-    reference: null,
-    flakiness: null,
-    pushSkipped: '',
-    logBytes: 0,
-  }
-}
 
 /** Makes a build that the controller wants, from its ingredients to its place in a registry. Never rejects: how it ended is in the report. */
 export async function runBuild(options: OneBuildOptions, desired: DesiredBuild, signal: AbortSignal): Promise<void> {

@@ -1,6 +1,6 @@
 import { messageOf } from '../../act/agent/outcome.ts'
 import { CideryError } from '../../model/errors.ts'
-import type { BuildReport, DesiredBuild, DesiredImages } from '../../model/image/build.ts'
+import { firstReport, type BuildReport, type DesiredBuild, type DesiredImages } from '../../model/image/build.ts'
 import type { StoredImage } from '../../model/image/stored.ts'
 import { day, second, type Milliseconds } from '../../model/instant.ts'
 import type { BuildAcknowledgement } from '../../model/sync.ts'
@@ -9,7 +9,7 @@ import type { Engine } from '../../ports/engine.ts'
 import type { ImageEngine } from '../../ports/images.ts'
 import { createWakeUp } from '../wake-up.ts'
 import { uploadBuildLog } from './build-log-upload.ts'
-import { BuildRecord, firstReport, runBuild } from './image-build.ts'
+import { BuildRecord, runBuild } from './image-build.ts'
 import { imageHolds, type Transfer } from './image-holds.ts'
 
 export interface ImageBoardOptions {

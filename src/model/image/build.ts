@@ -110,6 +110,25 @@ export const BuildReport = z.looseObject({
 })
 export type BuildReport = z.infer<typeof BuildReport>
 
+/** The report of a build that has not begun. */
+export function firstReport({ id, generation }: Pick<DesiredBuild, 'id' | 'generation'>): BuildReport {
+  return {
+    id,
+    generation,
+    revision: 0,
+    state: 'waiting',
+    reason: '',
+    phases: [],
+    tools: [],
+    metadata: null,
+    sizeBytes: null,
+    reference: null,
+    flakiness: null,
+    pushSkipped: '',
+    logBytes: 0,
+  }
+}
+
 /** A build that a host shall make. */
 export interface DesiredBuild {
   readonly id: BuildId
