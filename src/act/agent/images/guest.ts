@@ -18,12 +18,11 @@ export interface GuestWanted {
 
 /** Makes and boots a machine for `work`, and takes it away whatever happens. What is left of it is told and does not hide an error of the work. */
 export async function withGuest<T>(build: Build, wanted: GuestWanted, work: (guest: Guest) => Promise<T>): Promise<T> {
-  const { ports, engine, request, log } = build
+  const { ports, engine, request } = build
   const { machine } = request.recipe
   const id = ports.ids.next('sbx')
   build.owned(id, true)
-  let failed = false
-  try {
+  const worked = await settled(async () => {
     build.signal.throwIfAborted()
     await engine.create({
       id,
@@ -35,22 +34,29 @@ export async function withGuest<T>(build: Build, wanted: GuestWanted, work: (gue
       mount: null,
       ...wanted.from,
     })
-    return await work(await bootGuest(build, id))
+    return work(await bootGuest(build, id))
+  })
+  const removed = await settled(() => removeGuest(build, id))
+  if (worked.status === 'rejected') throw worked.reason
+  if (removed.status === 'rejected') throw removed.reason
+  return worked.value
+}
+
+async function settled<T>(work: () => Promise<T>): Promise<PromiseSettledResult<T>> {
+  const [result] = await Promise.allSettled([work()])
+  return result
+}
+
+/** A machine that cannot be removed stays owned, so that whoever sweeps knows of it, and is swept with the next start. */
+async function removeGuest({ engine, log, owned }: Build, id: string): Promise<void> {
+  try {
+    await engine.stop(id, stopGrace)
+    await engine.destroy(id)
   } catch (error) {
-    failed = true
+    log.line(`the machine ${id} could not be removed: ${messageOf(error)}`)
     throw error
-  } finally {
-    try {
-      await engine.stop(id, stopGrace)
-      await engine.destroy(id)
-      build.owned(id, false)
-    } catch (error) {
-      // It stays owned, so that whoever sweeps knows of it, and is swept with the next start.
-      log.line(`the machine ${id} could not be removed: ${messageOf(error)}`)
-      // oxlint-disable-next-line no-unsafe-finally -- only when there is nothing else to say
-      if (!failed) throw error
-    }
   }
+  owned(id, false)
 }
 
 const narrowestFirst = ['none', 'nat', 'host'] as const
