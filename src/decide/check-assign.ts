@@ -108,7 +108,7 @@ export function checkAssign(step: Assign, scene: Scene, ledger: Ledger): string 
     jobProblem(step, job, scene) ??
     hostProblem(step, host, scene) ??
     matchProblem(job, target, scene) ??
-    imageProblem(job, step, target, scene)
+    imageProblem({ step, job, target }, scene)
   const problem = fitness ?? overCommit(job, target, room) ?? queueProblem(job, scene, ledger)
   if (problem === null) {
     charge(room, job)
@@ -160,8 +160,11 @@ function matchProblem(job: LiveJob, target: Target, { spec }: Scene): string | n
 }
 
 /** Whether what the job boots is there and proved. */
-// oxlint-disable-next-line max-params -- the target is looked up once for all rules
-function imageProblem(job: LiveJob, step: Assign, { host, pool }: Target, scene: Scene): string | null {
+function imageProblem(
+  { step, job, target }: { readonly step: Assign; readonly job: LiveJob; readonly target: Target },
+  scene: Scene,
+): string | null {
+  const { host, pool } = target
   if (job.image !== null && isManagedImage(scene.spec, job.image)) return checkServed(job.image, { step, host, pool }, scene)
   if (step.buildId !== undefined) return `no build of ${job.image ?? 'nothing'} is managed`
   if (job.image !== null && host.facts?.images.includes(job.image) !== true) return `image ${job.image} is not on the host`

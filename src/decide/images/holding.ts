@@ -1,19 +1,18 @@
 import type { Host } from '../../model/host.ts'
 import type { ImageBuild } from '../../model/image/build.ts'
 import type { ImageHold } from '../../model/image/line.ts'
-import { formatDuration, hour, minute, type Instant, type Milliseconds } from '../../model/instant.ts'
+import { hour, minute, type Instant, type Milliseconds } from '../../model/instant.ts'
 import type { Step, Waiting } from '../../model/plan.ts'
 import type { World } from '../../model/world.ts'
 import { listOf, type Fleet, type Moment, type Place } from '../fleet.ts'
-import { counted } from '../host-reasons.ts'
 import { visit } from '../sorted-map.ts'
 import { builderGoneAt } from './building.ts'
+import { tellHeldBack, waitingForTurn } from './held-back.ts'
 import { isTaken } from './promotion.ts'
 import { openFrom } from './schedule.ts'
 import { looksAfter } from './serving.ts'
 import { indexOf, storedOn } from './stored.ts'
 import { compareBuilds, type LineScene } from './survey.ts'
-import { lineWaiting, namesOf, type Told } from './tell.ts'
 
 /** A fetch that takes no longer than this is never given up. */
 const leastPatience: Milliseconds = 30 * minute
@@ -92,7 +91,7 @@ export function decideHolds(scene: LineScene, given: { readonly moment: Moment; 
   const waiting: Waiting[] = []
   const granted = grant(scene, { turn, moment, fetches, free: scene.policy.rollout.wave - under.fetching })
   if (granted.waiting !== null) waiting.push(granted.waiting)
-  waiting.push(...told(scene, turn, moment))
+  waiting.push(...tellHeldBack(scene, turn, moment))
   return { steps: [...turn.steps, ...granted.steps, ...dropUnneeded(mine, fleet)], waiting }
 }
 
@@ -181,56 +180,6 @@ function inTurn(wishes: Wish[], promoted: ImageBuild | null): readonly Wish[] {
 function partOf({ policy }: LineScene): number | null {
   const { wave, bandwidth } = policy.rollout
   return bandwidth === undefined ? null : Math.max(1, Math.floor(bandwidth / wave))
-}
-
-function waitingForTurn(
-  { name, policy }: LineScene,
-  left: readonly Wish[],
-  { moment, opensAt }: { readonly moment: Moment; readonly opensAt: Instant },
-): Waiting | null {
-  const [first] = left
-  if (first === undefined) return null
-  const places = left.map(({ place }) => place)
-  const isShut = opensAt > moment.now
-  const why = isShut ? `its window opens in ${formatDuration(opensAt - moment.now)}` : `at most ${policy.rollout.wave} fetch it at once`
-  const message = `${counted(places.length, 'host')} ${places.length === 1 ? 'waits' : 'wait'} for a turn to fetch ${first.build.name}: ${why}`
-  const cure = `wait, or raise images.${name}.rollout.wave in cidery.yaml`
-  return lineWaiting(name, { code: 'imageRollout', message, cure, since: first.build.endedAt ?? moment.now, places })
-}
-
-function told({ name, next, promoted }: LineScene, { low, lonely, pausing }: Turn, { now }: Moment): readonly Waiting[] {
-  const build = next ?? promoted
-  if (build === null) return []
-  const since = build.endedAt ?? now
-  const waiting: Waiting[] = []
-  if (low.length > 0) waiting.push(lineWaiting(name, { ...lowText(build, low), since, places: low }))
-  if (lonely.length > 0) waiting.push(lineWaiting(name, { ...lonelyText(build, name), since, places: lonely }))
-  if (pausing.length > 0) waiting.push(lineWaiting(name, { ...pausingText(build, pausing), since, places: pausing }))
-  return waiting
-}
-
-type Text = Pick<Told, 'code' | 'message' | 'cure'>
-
-function lowText(build: ImageBuild, low: readonly Place[]): Text {
-  const least = Math.min(...low.map(({ view }) => view.freeDiskMiB))
-  const numbers = `it needs ${mebibytes(build.sizeBytes ?? 0)}, and ${Math.round(least)} MiB are free with nothing more to remove`
-  const cure = `cidery host clean ${low[0]?.host.name ?? ''}, or give it a larger disk`
-  return { code: 'imageDiskLow', message: `${namesOf(low)} cannot take ${build.name}: ${numbers}`, cure }
-}
-
-function lonelyText({ name, pushSkipped }: ImageBuild, image: string): Text {
-  const why = pushSkipped === '' ? '' : ` (${pushSkipped})`
-  const cure = `set images.${image}.registry in cidery.yaml, and give its hosts the credentials`
-  return { code: 'imageNotShared', message: `${name} is on the host that built it alone: it is in no registry${why}`, cure }
-}
-
-function pausingText({ name }: ImageBuild, pausing: readonly Place[]): Text {
-  const message = `${namesOf(pausing)} did not get ${name} in time; the next turn comes later`
-  return { code: 'imageRollout', message, cure: `cidery host show ${pausing[0]?.host.name ?? ''}` }
-}
-
-function mebibytes(bytes: number): string {
-  return `${Math.ceil(bytes / mebibyte)} MiB`
 }
 
 interface Mine {
