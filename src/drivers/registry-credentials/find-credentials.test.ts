@@ -1,7 +1,7 @@
 import { chmodSync, chownSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { recordingLog } from '../../../test/doubles/recording-log.ts'
 import type { FoundCredential } from '../../ports/registry-credentials.ts'
 import { LocalProcesses } from '../processes/local-processes.ts'
@@ -193,8 +193,8 @@ describe('the keychain', () => {
     const control = new AbortController()
     const program = write('bin/security', '#!/bin/sh\necho $$ > "$(dirname "$0")/pid"\nsleep 60\n', 0o755)
     const asking = createRegistryCredentials(parts(mac(program))).find('ghcr.io', control.signal)
-    setTimeout(() => control.abort(new Error('enough')), 300)
-    await expect(asking).rejects.toThrow('enough')
+    const started = vi.waitFor(() => expect(readFileSync(join(home, 'bin/pid'), 'utf8')).toMatch(/^\d+\n$/), { timeout: 10_000 })
+    await Promise.all([expect(asking).rejects.toThrow('enough'), started.then(() => control.abort(new Error('enough')))])
     expect(() => process.kill(Number(readFileSync(join(home, 'bin/pid'), 'utf8')), 0)).toThrow('ESRCH')
   })
 })
