@@ -131,6 +131,20 @@ describe('the images that a host shall have', () => {
     expect(holds.transfers()).toEqual([])
   })
 
+  it('leave nothing to be done at once when their turn ended after a failure', async () => {
+    const { fakes, want, pass, holds, time } = scene()
+    fakes.fault = new CideryError('UNAUTHENTICATED', 'the registry wants credentials')
+    want([hold('bld_a', 'a')])
+    await pass()
+    want([hold('bld_a', 'a', { fetch: false })])
+    await time.advance(holds.dueIn())
+    await pass()
+    expect(holds.dueIn()).toBeGreaterThan(0)
+    await time.advance(30_000)
+    expect(holds.dueIn()).toBeGreaterThan(0)
+    expect(fakes.pulls).toEqual(['bld_a'])
+  })
+
   it('are never removed while the fleet manages no images', async () => {
     const { fakes, pass, holds } = scene()
     fakes.stored.set('bld_old', testImage('bld_old', { problems: ['it is not whole'] }))

@@ -153,12 +153,12 @@ export function imageHolds(options: HoldsOptions): Holds {
     async pass() {
       if (options.desired() === null) return
       const wanted = new Set(options.desired()?.holds.map(({ build }) => build))
-      for (const build of [...transfers.keys(), ...failures.keys()]) {
-        if (wanted.has(build)) continue
-        transfers.delete(build)
-        failures.delete(build)
-      }
-      for (const { engine, hold } of await missing()) {
+      for (const build of transfers.keys()) if (!wanted.has(build)) transfers.delete(build)
+      const todo = await missing()
+      // Another turn begins anew, and nothing is due for what has none: it would be looked after without a pause.
+      const tried = new Set(todo.map(({ hold }) => hold.build))
+      for (const build of failures.keys()) if (!tried.has(build)) failures.delete(build)
+      for (const { engine, hold } of todo) {
         stopping.throwIfAborted()
         if (isWanted(hold.build)) await tryToBring(engine, hold)
       }
