@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { prepareBase } from '../act/agent/images/base.ts'
+import { buildLog, keepBuildLogs } from '../act/agent/images/build-log.ts'
 import type { Built } from '../act/agent/images/build-request.ts'
 import { buildImage } from '../act/agent/images/build.ts'
 import { buildProgress } from '../act/agent/images/progress.ts'
@@ -106,12 +107,8 @@ export async function buildLocally(
   const { signal, onPhases, onOutput } = options
   const id = imagePorts.ids.next('bld')
   const logs = localBuildLogs(host)
-  let writing = Promise.resolve()
-  const output = (bytes: Uint8Array): void => {
-    onOutput(bytes)
-    writing = writing.then(() => logs.append(id, bytes))
-  }
-  const log = { output, line: (text: string) => output(Buffer.from(`[${new Date(imagePorts.clock.now()).toISOString()}] ${text}\n`)) }
+  const { log, written } = buildLog({ ...imagePorts, buildLogs: logs, log: host.log }, id, { onBytes: onOutput })
+  await logs.removeOlder(keepBuildLogs)
   await engine.sweep(new Set())
   await engine.images.sweep(new Set())
   const downloads = httpDownloads()
@@ -144,6 +141,6 @@ export async function buildLocally(
     return { ...(await buildImage({ ports, engine, request, progress, log, signal, owned: () => undefined })), id }
   } finally {
     await ingredients.close()
-    await writing
+    await written()
   }
 }

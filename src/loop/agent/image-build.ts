@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { downloadBlob } from '../../act/agent/download.ts'
 import { prepareBase } from '../../act/agent/images/base.ts'
+import { buildLog } from '../../act/agent/images/build-log.ts'
 import type { Build, BuildLog, Built } from '../../act/agent/images/build-request.ts'
 import { buildImage, isHopeless } from '../../act/agent/images/build.ts'
 import { buildProgress } from '../../act/agent/images/progress.ts'
@@ -42,7 +43,7 @@ export async function runBuild(options: OneBuildOptions, desired: DesiredBuild, 
     toldAt = ports.clock.steady()
     options.onReport(report)
   }
-  const log = buildLog(ports, desired.id, (logBytes) => (report = { ...report, logBytes }))
+  const log = buildLog(ports, desired.id, { onLength: (logBytes) => (report = { ...report, logBytes }) })
   const progress = buildProgress(ports.clock, (phases) => {
     const isNewPhase = phases.length !== report.phases.length
     if (isNewPhase || ports.clock.steady() - toldAt >= tellEvery) say({ phases: [...phases] })
@@ -133,50 +134,5 @@ async function push({ engine, desired, progress, log, signal }: Work, image: Sto
     signal.throwIfAborted()
     log.line(`not pushed: ${messageOf(error)}`)
     return notPushed(error instanceof CideryError ? `${error.code}: ${error.message}` : messageOf(error))
-  }
-}
-
-/** Writes what a build says in the order in which it was said, without making the build wait. */
-function buildLog(
-  ports: Pick<AgentPorts, 'buildLogs' | 'clock' | 'log'>,
-  id: string,
-  onLength: (bytes: number) => void,
-): { log: BuildLog; written(): Promise<void> } {
-  let writing = Promise.resolve()
-  let waiting: Uint8Array[] = []
-  let waitingBytes = 0
-  /** What a command says faster than a disk takes it is dropped beyond this. */
-  const mostWaiting = 16 * 1024 ** 2
-  let isDropping = false
-
-  async function flush(): Promise<void> {
-    const bytes = Buffer.concat(waiting)
-    waiting = []
-    waitingBytes = 0
-    isDropping = false
-    if (bytes.length === 0) return
-    await ports.buildLogs.append(id, bytes)
-    onLength(await ports.buildLogs.length(id))
-  }
-
-  function add(bytes: Uint8Array): void {
-    if (waitingBytes + bytes.length > mostWaiting) {
-      if (!isDropping) waiting.push(Buffer.from('\n[output was dropped here: it came faster than it could be written]\n'))
-      isDropping = true
-      return
-    }
-    waiting.push(bytes)
-    waitingBytes += bytes.length
-    writing = writing
-      .then(flush)
-      .catch((error: unknown) => ports.log.error('the log of a build could not be written', { build: id, error: messageOf(error) }))
-  }
-
-  return {
-    log: {
-      line: (text) => add(Buffer.from(`[${new Date(ports.clock.now()).toISOString()}] ${text}\n`)),
-      output: add,
-    },
-    written: () => writing,
   }
 }

@@ -1,8 +1,9 @@
+import { keepBuildLogs } from '../../act/agent/images/build-log.ts'
 import { messageOf } from '../../act/agent/outcome.ts'
 import { CideryError } from '../../model/errors.ts'
 import { firstReport, type BuildReport, type DesiredBuild, type DesiredImages } from '../../model/image/build.ts'
 import type { StoredImage } from '../../model/image/stored.ts'
-import { day, second, type Milliseconds } from '../../model/instant.ts'
+import { second, type Milliseconds } from '../../model/instant.ts'
 import type { BuildAcknowledgement } from '../../model/sync.ts'
 import type { AgentPorts } from '../../ports/agent.ts'
 import type { Engine } from '../../ports/engine.ts'
@@ -64,7 +65,6 @@ interface Waiting {
 const repeatAfter = 30 * second
 /** A slot may be free at any moment: jobs end without telling this board. */
 const slotEvery = 5 * second
-const keepLogs = 7 * day
 
 export function imageBoard(options: ImageBoardOptions): ImageBoard {
   const { ports, stopping } = options
@@ -129,8 +129,10 @@ export function imageBoard(options: ImageBoardOptions): ImageBoard {
   }
 
   async function start(wanted: DesiredBuild): Promise<void> {
-    const entry = hold(firstReport(wanted))
-    await write(entry.report)
+    const first = firstReport(wanted)
+    // What could not be written down is not begun, and is asked for again.
+    await write(first)
+    const entry = hold(first)
     const engine = engines().find(({ name }) => name === wanted.recipe.engine)
     const onReport = (report: BuildReport): void => {
       const isNew = report.state !== entry.report.state
@@ -278,7 +280,7 @@ export function imageBoard(options: ImageBoardOptions): ImageBoard {
         stopping.throwIfAborted()
         try {
           await holds.pass()
-          if (desired !== null) await ports.buildLogs.removeOlder(keepLogs)
+          if (desired !== null) await ports.buildLogs.removeOlder(keepBuildLogs)
         } catch (error) {
           stopping.throwIfAborted()
           log.error('the images of this host could not be kept', { error: messageOf(error) })
