@@ -26,6 +26,8 @@ export async function runProgram(
   const late = AbortSignal.any([signal, AbortSignal.timeout(limitMs)])
   const stop = (): void => void started.stop(graceMs)
   late.addEventListener('abort', stop, { once: true })
+  // It came while the program was started.
+  if (late.aborted) stop()
   try {
     const pieces: Uint8Array[] = []
     let size = 0

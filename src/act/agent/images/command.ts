@@ -1,6 +1,7 @@
 import { CideryError } from '../../../model/errors.ts'
 import { formatDuration, type Milliseconds } from '../../../model/instant.ts'
 import { startInside } from '../inside.ts'
+import { onAbort } from '../on-abort.ts'
 import type { Build } from './build-request.ts'
 
 /** A script for the guest of a build or of a proof. */
@@ -58,7 +59,7 @@ export async function runScript({ build, id, home }: Guest, script: GuestScript)
     late = true
     stop()
   })
-  signal.addEventListener('abort', stop, { once: true })
+  const stopListening = onAbort(signal, stop)
   let output = ''
   try {
     started.ended.catch(() => {
@@ -74,7 +75,7 @@ export async function runScript({ build, id, home }: Guest, script: GuestScript)
     return { exitCode: code, output }
   } finally {
     timer.cancel()
-    signal.removeEventListener('abort', stop)
+    stopListening()
     await started.stop(stopGrace)
   }
 }
