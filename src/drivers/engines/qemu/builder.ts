@@ -9,8 +9,8 @@ import type { RecordStore } from '../records.ts'
 import type { Turns } from '../turns.ts'
 import { debianBaseKey, makeDebianBase } from './debian/base.ts'
 import { closeDown } from './guest-control.ts'
-import { finishFolder, noteAbout, partFolder, storedImages } from './image-folders.ts'
-import { imageFolder, imageOf, imagesDirectory } from './images.ts'
+import { fillFolder, forgetAbout, noteAbout, storedImages } from './image-folders.ts'
+import { imageFolder, imageOf } from './images.ts'
 import { keepLayer, removeLayer, storedLayers } from './layers.ts'
 import { endProcess } from './processes.ts'
 import { filesOf, type MachineRecord } from './record.ts'
@@ -47,10 +47,10 @@ export class QemuBuilder implements ImageBuilder {
     return turns.take(id, async () => {
       const folder = imageFolder(config, id)
       if (!existsSync(folder)) {
-        const part = partFolder(imagesDirectory(config), id)
-        await makeDebianBase(source, part, options)
-        writeFileSync(`${part}/image.json`, JSON.stringify(baseMetadata(id, source.suite)), { mode: 0o600 })
-        finishFolder(part, folder)
+        await fillFolder(folder, async (part) => {
+          await makeDebianBase(source, part, options)
+          writeFileSync(`${part}/image.json`, JSON.stringify(baseMetadata(id, source.suite)), { mode: 0o600 })
+        })
       }
       return this.#stored(id)
     })
@@ -104,16 +104,19 @@ export class QemuBuilder implements ImageBuilder {
       const folder = imageFolder(config, metadata.build)
       if (existsSync(folder)) throw new CideryError('CONFLICT', `there is an image ${metadata.build} on this host already`)
       const { kernel, initramfs } = imageOf(config, record.image)
-      const part = partFolder(imagesDirectory(config), metadata.build)
-      copyFileSync(kernel, `${part}/vmlinuz`, constants.COPYFILE_FICLONE)
-      copyFileSync(initramfs, `${part}/initramfs`, constants.COPYFILE_FICLONE)
-      const disk = `${part}/disk.raw`
-      await must(['qemu-img', 'convert', '-O', 'raw', '-S', '4k', filesOf(config, record).root, disk], { timeoutMs: convertMs })
-      // Nothing is mended: a file system that needs it was not left as it should have been.
-      await must(['e2fsck', '-f', '-n', disk], { timeoutMs: convertMs })
-      writeFileSync(`${part}/image.json`, JSON.stringify(metadata), { mode: 0o600 })
-      noteAbout(config, metadata.build, { reference: null, sums: await sumsOf(part) })
-      finishFolder(part, folder)
+      await fillFolder(folder, async (part) => {
+        copyFileSync(kernel, `${part}/vmlinuz`, constants.COPYFILE_FICLONE)
+        copyFileSync(initramfs, `${part}/initramfs`, constants.COPYFILE_FICLONE)
+        const disk = `${part}/disk.raw`
+        await must(['qemu-img', 'convert', '-O', 'raw', '-S', '4k', filesOf(config, record).root, disk], { timeoutMs: convertMs })
+        // Nothing is mended: a file system that needs it was not left as it should have been.
+        await must(['e2fsck', '-f', '-n', disk], { timeoutMs: convertMs })
+        writeFileSync(`${part}/image.json`, JSON.stringify(metadata), { mode: 0o600 })
+        noteAbout(config, metadata.build, { reference: null, sums: await sumsOf(part) })
+      }).catch((error: unknown) => {
+        forgetAbout(config, metadata.build)
+        throw error
+      })
       return this.#stored(metadata.build)
     })
   }

@@ -1,4 +1,5 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, utimesSync } from 'node:fs'
+import { basename, dirname } from 'node:path'
 import { z } from 'zod'
 import { CideryError } from '../../../model/errors.ts'
 import { ImageMetadata, type StoredImage } from '../../../model/image/stored.ts'
@@ -22,6 +23,18 @@ export function finishFolder(part: string, folder: string): void {
   syncPath(part)
   renameSync(part, folder)
   syncPath(folder.slice(0, folder.lastIndexOf('/')))
+}
+
+/** Fills a folder and gives it its name once all of it is on the disk; nothing is left of one that could not be filled. */
+export async function fillFolder(folder: string, fill: (part: string) => Promise<void>): Promise<void> {
+  const part = partFolder(dirname(folder), basename(folder))
+  try {
+    await fill(part)
+    finishFolder(part, folder)
+  } catch (error) {
+    rmSync(part, { recursive: true, force: true })
+    throw error
+  }
 }
 
 /** Removes parts of processes that are gone, and folders that were being removed. Gives their names. */
@@ -64,7 +77,8 @@ export function metadataOf(folder: string): ImageMetadata | null {
   throw new CideryError('ENGINE_FAILED', `${folder}/image.json is not what an image says of itself: ${read.error.issues[0]?.message ?? ''}`)
 }
 
-function jsonOf(text: string): unknown {
+/** Null for what is no JSON. */
+export function jsonOf(text: string): unknown {
   try {
     return JSON.parse(text)
   } catch {
@@ -82,12 +96,16 @@ export function storedImages(config: QemuEngineConfig, users: ReadonlyMap<string
 function storedImage(config: QemuEngineConfig, id: string, users: readonly string[]): StoredImage {
   const folder = `${imagesDirectory(config)}/${id}`
   const problems: string[] = []
-  let metadata: ImageMetadata | null = null
-  try {
-    metadata = metadataOf(folder)
-  } catch (error) {
-    problems.push((error as Error).message)
+  const noteProblem = <T>(read: () => T, otherwise: T): T => {
+    try {
+      return read()
+    } catch (error) {
+      problems.push((error as Error).message)
+      return otherwise
+    }
   }
+  const metadata = noteProblem(() => metadataOf(folder), null)
+  const { reference } = noteProblem(() => aboutOf(config, id), nothingKnown)
   const { birthtimeMs, mtimeMs } = statSync(folder)
   const missing = ['vmlinuz', 'initramfs', 'disk.raw'].filter((name) => !existsSync(`${folder}/${name}`))
   problems.push(...missing.map((name) => `${name} is missing`))
@@ -95,7 +113,7 @@ function storedImage(config: QemuEngineConfig, id: string, users: readonly strin
     id,
     engine: 'qemu',
     metadata,
-    reference: aboutOf(config, id).reference,
+    reference,
     sizeBytes: allocatedBytes(folder),
     storedAt: Math.round(Math.min(birthtimeMs, mtimeMs)),
     lastUsedAt: Math.round(mtimeMs),
@@ -117,13 +135,21 @@ function aboutPath({ stateDir }: QemuEngineConfig, id: string): string {
   return `${stateDir}/about/${id}.json`
 }
 
+const nothingKnown: About = { reference: null, sums: null }
+
+/** Of one that the operator copied here nothing is known. What cannot be read is an error: it is not to be written over. */
 export function aboutOf(config: QemuEngineConfig, id: string): About {
+  const path = aboutPath(config, id)
+  let text: string
   try {
-    return About.parse(JSON.parse(readFileSync(aboutPath(config, id), 'utf8')))
-  } catch {
-    // Of one that the operator copied here nothing is known.
-    return { reference: null, sums: null }
+    text = readFileSync(path, 'utf8')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return nothingKnown
+    throw error
   }
+  const read = About.safeParse(jsonOf(text))
+  if (read.success) return read.data
+  throw new CideryError('ENGINE_FAILED', `${path} is not what a host knows of an image: ${read.error.issues[0]?.message ?? ''}`)
 }
 
 export function noteAbout(config: QemuEngineConfig, id: string, about: Partial<About>): void {

@@ -8,7 +8,7 @@ import type { Registry } from '../../../ports/registry.ts'
 import { allocatedBytes, sumFaults, sumsOf } from '../image-files.ts'
 import type { RecordStore } from '../records.ts'
 import type { Turns } from '../turns.ts'
-import { aboutOf, forgetAbout, noteAbout, removeFolder, removeParts, storedImages, touch } from './image-folders.ts'
+import { aboutOf, forgetAbout, jsonOf, noteAbout, removeFolder, removeParts, storedImages, touch } from './image-folders.ts'
 import { imageFolder, imagesDirectory } from './images.ts'
 import { layersDirectory, storedLayers } from './layers.ts'
 import { annotations } from './oci/format.ts'
@@ -52,7 +52,7 @@ export class QemuImageStore implements ImageStore {
   ): Promise<ImageMetadata | null> {
     const { bytes } = await this.#registry().readManifest({ registry, repository }, digest, signal)
     const text = readDiskManifest(bytes).annotations[annotations.metadata]
-    const read = ImageMetadata.safeParse(text === undefined ? null : JSON.parse(text))
+    const read = ImageMetadata.safeParse(text === undefined ? null : jsonOf(text))
     return read.success ? read.data : null
   }
 

@@ -7,7 +7,7 @@ import type { ImageStore, PushReport, PushTarget, TransferOptions } from '../../
 import type { Log } from '../../../ports/log.ts'
 import type { Registry } from '../../../ports/registry.ts'
 import { allocatedBytes, sumFaults, sumsOf } from '../image-files.ts'
-import type { RecordStore } from '../records.ts'
+import { isRunning, type RecordStore } from '../records.ts'
 import type { Turns } from '../turns.ts'
 import type { Around } from './door.ts'
 import { endPull, lookAhead, pullImage } from './image-pull.ts'
@@ -173,10 +173,5 @@ function isLeftPart(names: OwnNames, name: string): boolean {
   const pid = names.partMaker(name)
   if (pid === null) return false
   if (pid === process.pid) return !names.isBeingMade(name)
-  try {
-    process.kill(pid, 0)
-    return false
-  } catch {
-    return true
-  }
+  return !isRunning(pid)
 }
