@@ -88,7 +88,7 @@ export function createAuthority(options: AuthorityOptions, parts: RegistryParts)
     const credential = await lookUp()
     const headers = credential === null ? {} : { authorization: basic(credential) }
     const answer = await connections.open({ method: 'GET', url, headers, signal: closed })
-    if (isPassing(answer.status)) throw await passingOf(answer, url.host, clock)
+    if (isPassing(answer.status)) throw await passingOf(answer, url.host, { clock, secrets: secrets() })
     if (answer.status !== 200) throw await tokenProblem(answer, url, scopes)
     const { value, lifeMs } = readToken(await answer.text(longestToken), url.host)
     if (tokens.size >= mostTokens) tokens.delete(tokens.keys().next().value ?? '')
@@ -182,7 +182,7 @@ function readToken(text: string, host: string): { readonly value: string; readon
 function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
     const onAbort = (): void => reject(signal.reason instanceof Error ? signal.reason : new Error('the request was aborted'))
-    if (signal.aborted) return onAbort()
+    if (signal.aborted) onAbort()
     signal.addEventListener('abort', onAbort, { once: true })
     promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort))
   })

@@ -86,8 +86,12 @@ export function isPassing(status: number): boolean {
   return status === 408 || status === 425 || status === 429 || (status >= 500 && status !== 501)
 }
 
-export async function passingOf(answer: Answer, host: string, clock: Clock): Promise<Passing> {
-  const { text } = await readRefusal(answer, [])
+export async function passingOf(
+  answer: Answer,
+  host: string,
+  { clock, secrets }: { readonly clock: Clock; readonly secrets: readonly string[] },
+): Promise<Passing> {
+  const { text } = await readRefusal(answer, secrets)
   const limited = answer.status === 429
   const asked = retryAfter(answer.header('retry-after'), clock)
   return new Passing(`${host} answered ${text}`, { limited: limited || asked !== null, afterMs: asked })

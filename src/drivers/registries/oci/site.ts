@@ -105,7 +105,7 @@ export function createSite(options: SiteOptions, parts: RegistryParts): Site {
     const first = asked.origin === root.origin ? await authorized(ask, asked) : await open(ask, asked, null)
     const { answer, url } = await followed(ask, first, asked)
     if (answer.status < 300 || ask.takes?.includes(answer.status) === true) return { ...answer, url }
-    if (isPassing(answer.status)) throw await passingOf(answer, url.host, parts.clock)
+    if (isPassing(answer.status)) throw await passingOf(answer, url.host, { clock: parts.clock, secrets: authority.secrets() })
     const refusal = await readRefusal(answer, authority.secrets())
     const allowed = answer.status === 403 ? ` (${ask.scopes.join(' and ')} ${authority.who()})` : ''
     throw problemOf(refusal, `${ask.what} at ${name}${allowed}`)
