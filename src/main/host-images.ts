@@ -48,10 +48,12 @@ export interface HostImagesOptions {
   readonly stateDir: string
   /** Something is to be changed: nobody else may do that meanwhile. AGENT_LOCKED when an agent runs here. */
   readonly exclusive: boolean
+  /** Nothing is done with images of another engine. */
+  readonly engine?: string | undefined
 }
 
 /** Opens the images of the host whose agent has this directory. UNSUPPORTED when no engine of it has images. */
-export async function openHostImages({ stateDir, exclusive }: HostImagesOptions): Promise<HostImages> {
+export async function openHostImages({ stateDir, exclusive, engine }: HostImagesOptions): Promise<HostImages> {
   const { engines: settings, registries } = await readAgentConfig(stateDir)
   const lock = exclusive ? await lockHost(stateDir) : null
   const log = quietLog
@@ -61,8 +63,18 @@ export async function openHostImages({ stateDir, exclusive }: HostImagesOptions)
     registry.close()
     await lock?.release()
   }
-  if (engines.length > 0) return { stateDir, engines, registry, log, close }
-  await close()
+  try {
+    requireEngines(engines, stateDir)
+    const chosen = engine === undefined ? engines : [engineOf({ engines }, engine)]
+    return { stateDir, engines: chosen, registry, log, close }
+  } catch (error) {
+    await close()
+    throw error
+  }
+}
+
+function requireEngines(engines: readonly ImageEngine[], stateDir: string): void {
+  if (engines.length > 0) return
   throw new CideryError('UNSUPPORTED', `no engine of this host has images: ${join(stateDir, 'agent.yaml')} names neither qemu nor tart`, {
     hint: 'write `engines: { qemu: {} }` or `engines: { tart: {} }` there',
   })
@@ -85,7 +97,7 @@ function hasImages(engine: Engine): engine is ImageEngine {
 }
 
 /** The engine that is named, or the only one. */
-export function engineOf({ engines }: HostImages, name: string | undefined): ImageEngine {
+export function engineOf({ engines }: Pick<HostImages, 'engines'>, name: string | undefined): ImageEngine {
   const names = engines.map((engine) => engine.name)
   const found = name === undefined && engines.length === 1 ? engines[0] : engines.find((engine) => engine.name === name)
   if (found !== undefined) return found

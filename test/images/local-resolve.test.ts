@@ -77,7 +77,7 @@ describe('where this host gets the image of a recipe from', () => {
 
   it('is this host when the registry lacks it or is down, with a warning [002-02]', async () => {
     store('bld_old', 1000)
-    expect(await ask()).toMatchObject({ kind: 'useLocal', build: 'bld_old', warnings: [] })
+    expect(await ask()).toMatchObject({ kind: 'useLocal', build: 'bld_old', warnings: ['the registry does not have it'] })
     await registry.stop()
     const decision = await resolveLocal(host, await localRecipe(host, join(folder, 'r.yaml'), '127.0.0.1:1/ci/debian-12'), {
       flags,
@@ -85,6 +85,19 @@ describe('where this host gets the image of a recipe from', () => {
     })
     expect(decision).toMatchObject({ kind: 'useLocal', build: 'bld_old' })
     expect(decision.warnings.join()).toMatch(/the registry could not be asked/)
+  })
+
+  it('is asked of one engine alone when that is named', async () => {
+    store('bld_old', 1000)
+    writeFileSync(join(folder, 'agent.yaml'), 'engines: { qemu: { slots: 2 }, tart: {} }\n')
+    const both = await openHostImages({ stateDir: folder, exclusive: false })
+    const one = await openHostImages({ stateDir: folder, exclusive: false, engine: 'tart' })
+    expect(both.engines.map(({ name }) => name).toSorted()).toEqual(['qemu', 'tart'])
+    expect(one.engines.map(({ name }) => name)).toEqual(['tart'])
+    await Promise.all([both.close(), one.close()])
+    await expect(openHostImages({ stateDir: folder, exclusive: true, engine: 'user' })).rejects.toMatchObject({ code: 'INVALID_INPUT' })
+    // The lock is free again.
+    await (await openHostImages({ stateDir: folder, exclusive: true })).close()
   })
 
   it('is told by a command, as a typed value with its reason, and nothing changes [002-24] [002-25]', async () => {

@@ -73,7 +73,7 @@ describe('where an image comes from', () => {
 
   it('a registry that lacks it, or is down, leaves what is on the host, with a warning', () => {
     const local = [stored('bld_1', metadata())]
-    expect(resolveImage(ask({ local }))).toMatchObject({ kind: 'useLocal', warnings: [] })
+    expect(resolveImage(ask({ local }))).toMatchObject({ kind: 'useLocal', warnings: ['the registry does not have it'] })
     const remote: RemoteAnswer = { kind: 'unreachable', reason: 'no answer' }
     expect(resolveImage(ask({ local, remote }))).toMatchObject({
       kind: 'useLocal',

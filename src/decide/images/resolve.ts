@@ -123,8 +123,9 @@ function whyLocal({ reference }: StoredImage, usable: There | null): string {
 function warningsOf(remote: RemoteAnswer): readonly string[] {
   switch (remote.kind) {
     case 'there':
-    case 'absent':
       return []
+    case 'absent':
+      return ['the registry does not have it']
     case 'unasked':
       return [remote.why]
     case 'unreachable':

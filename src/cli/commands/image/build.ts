@@ -94,7 +94,7 @@ async function printBuilt(cli: Cli, made: BuildView, clear: () => Promise<void>)
 async function buildHere(cli: Cli, file: string, options: BuildOptions): Promise<number> {
   const { bringLocally } = await import('../../../main/host-image-bring.ts')
   const progress = makeProgress(cli)
-  const brought = await withHostImages(cli, { state: options.state, exclusive: true }, (host, signal) =>
+  const brought = await withHostImages(cli, { ...options, exclusive: true }, (host, signal) =>
     bringLocally(host, {
       file: pathOf(cli.cwd, file),
       registry: options.registry ?? null,

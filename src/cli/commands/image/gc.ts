@@ -43,9 +43,7 @@ export const gc = command<GcOptions>({
       budgetBytes: sizeOption('--budget', options.budget) ?? null,
       freeFloorBytes: sizeOption('--free-floor', options.freeFloor) ?? 20 * 1024 ** 3,
     }
-    const collected = await withHostImages(cli, { state: options.state, exclusive: !dryRun }, (host) =>
-      collectHere(host, retention, { dryRun }),
-    )
+    const collected = await withHostImages(cli, { ...options, exclusive: !dryRun }, (host) => collectHere(host, retention, { dryRun }))
     const goes = collected.flatMap(({ engine, remove }) => remove.map((each) => ({ engine, does: dryRun ? 'goes' : 'gone', ...each })))
     const stays = collected.flatMap(({ engine, keep }) => keep.map((each) => ({ engine, does: 'stays', sizeBytes: null, ...each })))
     await printList(cli, {

@@ -14,7 +14,7 @@ export interface LocalOptions {
 export const localOptions: readonly OptionDeclaration[] = [
   { flags: '--local', about: 'on this host, without a controller' },
   { flags: '--state <directory>', about: "directory of this host's agent (CIDERY_AGENT_STATE)", completes: 'directory' },
-  { flags: '--engine <name>', about: 'qemu or tart, where the host has both', completes: ['qemu', 'tart'] },
+  { flags: '--engine <name>', about: 'only the images of this engine: qemu or tart', completes: ['qemu', 'tart'] },
 ]
 
 /** What a verb does without `--local` is another thing: nothing is done on this host that was meant for a fleet. */
@@ -32,12 +32,12 @@ export function interruptOf(cli: Cli): { readonly signal: AbortSignal; stop(): v
 /** Opens the images of this host for `work`, and closes them. `exclusive` when something is changed. */
 export async function withHostImages<T>(
   cli: Cli,
-  { state, exclusive }: { readonly state: string | undefined; readonly exclusive: boolean },
+  { state, engine, exclusive }: Pick<LocalOptions, 'state' | 'engine'> & { readonly exclusive: boolean },
   work: (host: HostImages, signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
   const { openHostImages } = await import('../../../main/host-images.ts')
   const interrupt = interruptOf(cli)
-  const host = await openHostImages({ stateDir: agentStateDirectory(cli, state), exclusive })
+  const host = await openHostImages({ stateDir: agentStateDirectory(cli, state), engine, exclusive })
   try {
     return await work(host, interrupt.signal)
   } finally {

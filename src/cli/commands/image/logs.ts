@@ -27,7 +27,7 @@ async function printOfFleet(cli: Cli, build: string): Promise<number> {
 
 async function printHere(cli: Cli, build: string, options: LocalOptions): Promise<number> {
   const { localBuildLogs } = await import('../../../main/host-image-build.ts')
-  return withHostImages(cli, { state: options.state, exclusive: false }, async (host) => {
+  return withHostImages(cli, { ...options, exclusive: false }, async (host) => {
     const kept = localBuildLogs(host)
     const length = await kept.length(build)
     if (length === 0) throw new UsageError(`this host has no log of a build ${build}`, 'logs are kept for a week')

@@ -41,9 +41,9 @@ async function listFleet(cli: Cli): Promise<number> {
 
 async function listHere(cli: Cli, options: LocalOptions): Promise<number> {
   const { listImages } = await import('../../../main/host-images.ts')
-  const items = await withHostImages(cli, { state: options.state, exclusive: false }, (host) => listImages(host))
+  const items = await withHostImages(cli, { ...options, exclusive: false }, (host) => listImages(host))
   await printList(cli, {
-    items: items.filter(({ engine }) => options.engine === undefined || engine === options.engine),
+    items,
     name: ({ id }) => id,
     empty: 'this host has no images; cidery image build or pull brings one',
     columns: [

@@ -32,7 +32,7 @@ export const pull = command<PullOptions>({
     const progress = makeProgress(cli)
     const bandwidth = sizeOption('--bandwidth', options.bandwidth)
     const wanted = { reference, id: options.id, engine: options.engine }
-    const image = await withHostImages(cli, { state: options.state, exclusive: true }, (host, signal) =>
+    const image = await withHostImages(cli, { ...options, exclusive: true }, (host, signal) =>
       pullHere(host, wanted, {
         signal,
         onProgress: (transferred) => void progress.say(transferText('pulling', transferred)),

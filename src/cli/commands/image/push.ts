@@ -22,7 +22,7 @@ export const push = command<LocalOptions>({
     requireLocal(options, 'cidery image push <image> <repository> --local')
     const { pushHere } = await import('../../../main/host-image-verbs.ts')
     const progress = makeProgress(cli)
-    const pushed = await withHostImages(cli, { state: options.state, exclusive: true }, (host, signal) =>
+    const pushed = await withHostImages(cli, { ...options, exclusive: true }, (host, signal) =>
       pushHere(host, { image, to }, { signal, onProgress: (transferred) => void progress.say(transferText('pushing', transferred)) }),
     ).finally(() => progress.clear())
     const failed = pushed.failedTags.map(({ tag, reason }) => `! the tag ${tag} was not moved: ${reason}\n`).join('')

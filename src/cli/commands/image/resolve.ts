@@ -40,7 +40,7 @@ export const resolve = command<ResolveOptions>({
       noUpdate: options.disableAutoupdate === true,
     }
     const registry = options.localDev === true ? null : (options.registry ?? null)
-    const decision = await withHostImages(cli, { state: options.state, exclusive: false }, async (host, signal) =>
+    const decision = await withHostImages(cli, { ...options, exclusive: false }, async (host, signal) =>
       resolveLocal(host, await localRecipe(host, pathOf(cli.cwd, file), registry).catch(withShownPath(cli, file)), { flags, signal }),
     )
     const about =

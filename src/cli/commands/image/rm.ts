@@ -12,7 +12,7 @@ export const rm = command<LocalOptions>({
   async run(cli, { args, options }) {
     requireLocal(options, 'cidery image rm <image> --local')
     const { removeHere } = await import('../../../main/host-image-verbs.ts')
-    const removed = await withHostImages(cli, { state: options.state, exclusive: true }, (host) => removeHere(host, args))
+    const removed = await withHostImages(cli, { ...options, exclusive: true }, (host) => removeHere(host, args))
     await printList(cli, {
       items: removed.map((id) => ({ id })),
       name: ({ id }) => id,

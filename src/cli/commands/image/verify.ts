@@ -18,7 +18,7 @@ export const verify = command<LocalOptions>({
     const { verifyHere } = await import('../../../main/host-image-verbs.ts')
     const progress = makeProgress(cli)
     await progress.say('reading images')
-    const items = await withHostImages(cli, { state: options.state, exclusive: false }, (host, signal) => verifyHere(host, args, signal))
+    const items = await withHostImages(cli, { ...options, exclusive: false }, (host, signal) => verifyHere(host, args, signal))
     await progress.clear()
     await printList(cli, {
       items,
