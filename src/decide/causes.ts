@@ -1,10 +1,10 @@
+import { isManaged } from '../model/image/managed.ts'
 import type { Instant } from '../model/instant.ts'
 import type { WaitingCode } from '../model/plan.ts'
 import type { JobClass } from '../model/world.ts'
 import { sharedTexts } from './cause-texts.ts'
 import { lacking, type Fleet, type HostGroup, type Moment, type Place } from './fleet.ts'
 import { closedReason, counted, hostsListed } from './host-reasons.ts'
-import { isManaged } from './images/managed.ts'
 import { otherValues, type Fit, type Hindrance } from './matching.ts'
 import { poolsOfQueue } from './pools.ts'
 

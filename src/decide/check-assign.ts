@@ -1,10 +1,11 @@
 import type { EngineFacts, Host } from '../model/host.ts'
+import { isManaged } from '../model/image/managed.ts'
 import type { EngineName } from '../model/job.ts'
 import type { Step } from '../model/plan.ts'
 import type { Shape } from '../model/shape.ts'
 import type { Pool, PoolEngine } from '../model/spec.ts'
 import type { LiveJob, World } from '../model/world.ts'
-import { checkServed, createImageLedger, isManagedImage, proofProblem, type ImageLedger } from './images/check-images.ts'
+import { checkServed, createImageLedger, proofProblem, type ImageLedger } from './images/check-images.ts'
 import { labelsOf, poolEngine, poolNameOf, poolOf, poolsOfQueue } from './pools.ts'
 import type { Scene } from './scene.ts'
 import { heardAt, staleInterval } from './silence.ts'
@@ -165,7 +166,7 @@ function imageProblem(
   scene: Scene,
 ): string | null {
   const { host, pool } = target
-  if (job.image !== null && isManagedImage(scene.spec, job.image)) return checkServed(job.image, { step, host, pool }, scene)
+  if (job.image !== null && isManaged(scene.spec, job.image)) return checkServed(job.image, { step, host, pool }, scene)
   if (step.buildId !== undefined) return `no build of ${job.image ?? 'nothing'} is managed`
   if (job.image !== null && host.facts?.images.includes(job.image) !== true) return `image ${job.image} is not on the host`
   return proofProblem({ host, pool, engine: job.engine, image: job.image }, scene)

@@ -1,21 +1,13 @@
 import type { Host } from '../model/host.ts'
 import type { ImageBuild } from '../model/image/build.ts'
 import type { ImageLine } from '../model/image/line.ts'
+import { isManaged } from '../model/image/managed.ts'
 import type { EngineName } from '../model/job.ts'
 import type { ImageStep } from '../model/plan.ts'
 import type { Pool } from '../model/spec.ts'
 import { chargeBuild, type Ledger } from './check-assign.ts'
 import { buildTimeoutAt, builderGoneAt } from './images/building.ts'
-import {
-  countFetch,
-  forcedOn,
-  hasBuild,
-  isManagedImage,
-  isServed,
-  proofProblem,
-  readyProblem,
-  type ImageLedger,
-} from './images/check-images.ts'
+import { countFetch, forcedOn, hasBuild, isServed, proofProblem, readyProblem, type ImageLedger } from './images/check-images.ts'
 import { poolEngine, poolOf } from './pools.ts'
 import type { Scene } from './scene.ts'
 import { heardAt, staleInterval } from './silence.ts'
@@ -54,7 +46,7 @@ export function checkStartBuild(step: StepOf<'startBuild'>, scene: Scene, ledger
   const recipe = scene.world.images.get(image)?.recipe ?? null
   const stale = staleLine(image, step.lineGeneration, scene) ?? staleBuilder(step, scene)
   if (stale !== null) return stale
-  if (!isManagedImage(scene.spec, image) || recipe === null || recipe.identity === null) return `${image} has no recipe that could be built`
+  if (!isManaged(scene.spec, image) || recipe === null || recipe.identity === null) return `${image} has no recipe that could be built`
   if (recipe.generation !== step.recipeGeneration) return 'another recipe is in force'
   if (ledger.images.building.has(image)) return `${image} is being built already`
   const problem = chargeBuild({ hostId, shape: recipe.shape, engine: recipe.engine }, scene, ledger)

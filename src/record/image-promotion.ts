@@ -40,8 +40,8 @@ export async function promoteByStep(tx: RecordTx, step: PromotionStep): Promise<
 interface Promotion {
   readonly why: string
   readonly rejected: readonly string[]
-  /** Left out for a roll back, which has an event of its own. */
-  readonly quiet?: boolean
+  /** A roll back has an event of its own, and what it leaves is not good. */
+  readonly isRollBack?: boolean
 }
 
 /** The one place where a line gets another promoted build: the one before is retired, and kept as the last good one. */
@@ -53,13 +53,13 @@ async function promote(tx: RecordTx, { build, line }: Found, how: Promotion): Pr
   const promoted = await moveBuild(tx, ready, { state: 'promoted', reason: how.why, change: { promotedAt: tx.now } })
   await saveLine(tx, line, {
     promoted: build.id,
-    lastGood: before === null ? null : before.id,
+    lastGood: how.isRollBack === true ? null : (before?.id ?? null),
     canary: null,
     rejected: how.rejected.filter((id) => id !== build.id).slice(-mostRejected),
   })
   await renewDependents(tx, line.name)
   await desireOfAllHosts(tx)
-  if (how.quiet !== true)
+  if (how.isRollBack !== true)
     tx.note('image.promoted', `image/${line.name}`, {
       data: { build: build.id, name: build.name, reference: build.reference, was: before?.id ?? null, why: how.why },
     })
@@ -140,7 +140,7 @@ export async function rollBack(tx: RecordTx, image: string, reason: string): Pro
   if (good === null || bad === null || good.state !== 'retired') {
     throw new CideryError('CONFLICT', `the image ${image} has no earlier build to go back to`, { hint: `cidery image show ${image}` })
   }
-  await promote(tx, { build: good, line }, { why, rejected: [...line.rejected, bad], quiet: true })
+  await promote(tx, { build: good, line }, { why, rejected: [...line.rejected, bad], isRollBack: true })
   tx.note('image.rolledBack', `image/${image}`, { data: { build: bad, to: good.id, name: good.name, why } })
   // Where the way back led from is nothing to go back to.
   return saveLine(tx, await readLine(tx.db, image), { lastGood: null })

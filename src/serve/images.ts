@@ -15,6 +15,7 @@ import {
   RecipePut,
   RollBackRequest,
 } from '../model/image-api.ts'
+import { isManaged, managedPolicy } from '../model/image/managed.ts'
 import { recipeFiles, Recipe } from '../model/image/recipe.ts'
 import { parseImageReference } from '../model/image/reference.ts'
 import { imageKeys } from '../model/image/state.ts'
@@ -45,8 +46,8 @@ export function imageRoutes(services: Services): readonly Route[] {
 
   function policyOf(name: string): Image {
     const { images } = services.spec()
-    const policy = Object.hasOwn(images, name) ? images[name] : undefined
-    if (policy !== undefined && (policy.recipe !== undefined || policy.registry !== undefined)) return policy
+    const policy = managedPolicy({ images }, name)
+    if (policy !== null) return policy
     const managed = managedNames(images)
     throw new CideryError('NOT_FOUND', `the spec has no image ${name} with a recipe or a registry`, {
       hint: managed.length === 0 ? 'give an image a recipe in cidery.yaml' : `known: ${managed.join(', ')}`,
@@ -260,7 +261,7 @@ export function imageRoutes(services: Services): readonly Route[] {
 
 function managedNames(images: Readonly<Record<string, Image>>): readonly string[] {
   return Object.keys(images)
-    .filter((name) => images[name]?.recipe !== undefined || images[name]?.registry !== undefined)
+    .filter((name) => isManaged({ images }, name))
     .toSorted()
 }
 

@@ -3,6 +3,7 @@ import { OperationView, SandboxCreate, SandboxView } from '../model/api.ts'
 import { CideryError } from '../model/errors.ts'
 import type { Host } from '../model/host.ts'
 import { Name, type SandboxId } from '../model/id.ts'
+import { isManaged } from '../model/image/managed.ts'
 import { day, second } from '../model/instant.ts'
 import { limitsFor } from '../model/operation-limits.ts'
 import type { Operation, OperationRequest } from '../model/operation.ts'
@@ -224,8 +225,7 @@ export function sandboxRoutes(services: Services): readonly Route[] {
 
 /** What a sandbox of an image boots: the promoted build, where cidery builds or fetches the image. */
 async function bootedBuild(services: Services, tx: RecordTx, image: string | null): Promise<string | null> {
-  const policy = image === null ? undefined : services.spec().images[image]
-  if (image === null || (policy?.recipe === undefined && policy?.registry === undefined)) return image
+  if (image === null || !isManaged(services.spec(), image)) return image
   const build = (await promotedBuilds(tx.db)).get(image)
   if (build !== undefined) return build
   throw new CideryError('CONFLICT', `no build of the image ${image} is promoted yet`, { hint: `cidery explain image/${image}` })

@@ -2,7 +2,7 @@ import type { Host } from '../../model/host.ts'
 import type { EngineName } from '../../model/job.ts'
 import type { Step } from '../../model/plan.ts'
 import { judgeReadiness } from '../../model/readiness.ts'
-import type { Pool, Spec } from '../../model/spec.ts'
+import type { Pool } from '../../model/spec.ts'
 import { skewOf } from '../host-view.ts'
 import type { Scene } from '../scene.ts'
 
@@ -39,11 +39,6 @@ export function countFetch(
 
 export function hasBuild(host: Host | undefined, build: string): boolean {
   return host?.facts?.storedImages?.some(({ id, problems }) => id === build && problems.length === 0) === true
-}
-
-export function isManagedImage(spec: Spec, image: string): boolean {
-  const policy = spec.images[image]
-  return policy !== undefined && (policy.recipe !== undefined || policy.registry !== undefined)
 }
 
 interface Proof {

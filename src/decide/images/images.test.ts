@@ -79,7 +79,7 @@ describe('who builds what', () => {
     expect(codesOf(plan, 'macos-13')).toEqual([])
   })
 
-  it('two images build at once on one host when its slots allow it, and no third one [000-56]', () => {
+  it('two images build at once on one host when its slots allow it, and no third one [000-16] [000-56]', () => {
     const spec = imageSpec({}, { images: { a: linePolicy(), b: linePolicy(), c: linePolicy() } })
     const lines = ['a', 'b', 'c'].map((name) => makeLine({ name }))
     const plan = planOf(spec, { hosts: [makeMac(1, [])], images: lines })

@@ -1,3 +1,4 @@
+import { isManagedPolicy } from '../../model/image/managed.ts'
 import type { Image, Spec } from '../../model/spec.ts'
 import { compareText } from '../sorted-map.ts'
 
@@ -20,13 +21,4 @@ export function managedLines(spec: Spec): readonly ManagedLine[] {
     .sort((a, b) => compareText(a.name, b.name))
   picked.set(spec, lines)
   return lines
-}
-
-function isManagedPolicy({ recipe, registry }: Image): boolean {
-  return recipe !== undefined || registry !== undefined
-}
-
-export function isManaged(spec: Spec, image: string): boolean {
-  const policy = Object.hasOwn(spec.images, image) ? spec.images[image] : undefined
-  return policy !== undefined && isManagedPolicy(policy)
 }
