@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { PhaseProgress } from '../../src/model/image/phase.ts'
 
 export interface Kill {
   /** Script that says each phase, a line each, as it begins. */
@@ -25,4 +26,14 @@ export async function killAt({ script, about, phase, afterMs }: Kill): Promise<s
   child.kill('SIGKILL')
   await ended
   return said.trimEnd().split('\n').at(-1) ?? ''
+}
+
+/** For the script: says each phase once, as it begins. */
+export function sayPhases(): (phases: readonly PhaseProgress[]) => void {
+  let said = ''
+  return (phases) => {
+    const now = phases.at(-1)?.phase ?? ''
+    if (now !== said) console.log(now)
+    said = now
+  }
 }

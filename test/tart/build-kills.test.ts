@@ -24,6 +24,8 @@ const recipe: RecipeInput = {
   flakiness: { rounds: 1 },
 }
 
+const idOfBase = (digest: string): string => `base-${digest.slice(7, 27)}`
+
 describe('a build on Tart whose process is killed', () => {
   let registry: RealRegistry
   let lab: TartLab
@@ -36,7 +38,7 @@ describe('a build on Tart whose process is killed', () => {
     registry = await startRealRegistry()
     base = await pushGolden(registry.host, 'acme/macos')
     fresh = await pushGolden(registry.host, 'acme/macos')
-    baseId = `base-${base.digest.slice(7, 27)}`
+    baseId = idOfBase(base.digest)
     ;({ lab, settings } = imageLab())
     const engine = makeTartEngine(settings)
     const old = await macBuild('bld_old', { engine, recipe, base })
@@ -63,16 +65,15 @@ describe('a build on Tart whose process is killed', () => {
 
   /** What is on this Mac that no image, layer or sandbox owns. */
   async function strays(next: ImageEngine): Promise<readonly string[]> {
-    const known = [
-      ...(await next.images.list()).map(({ id }) => `img-${id}`),
-      ...(await next.builder.layers()).map(({ key }) => `layer-${key}`),
-    ]
+    const images = (await next.images.list()).map(({ id }) => id)
+    const pulled = new Set([base, fresh].map(({ digest }) => digest).filter((digest) => images.includes(idOfBase(digest))))
+    const known = [...images.map((id) => `img-${id}`), ...(await next.builder.layers()).map(({ key }) => `layer-${key}`)]
     const cache = `${lab.home}/cache/OCIs/${registry.host.replace(':', '%3A')}/acme/macos`
     const scratch = `${settings.stateDir}/scratch`
     return [
       ...lab.left(),
       ...readdirSync(`${lab.home}/vms`).filter((name) => !known.some((end) => name.endsWith(end))),
-      ...readdirSync(cache).filter((name) => name !== base.digest),
+      ...readdirSync(cache).filter((name) => !pulled.has(name)),
       ...(existsSync(scratch) ? readdirSync(scratch) : []),
       ...readdirSync(`${settings.stateDir}/images`).filter((name) => !name.endsWith('.json')),
     ]
@@ -107,7 +108,7 @@ describe('a build on Tart whose process is killed', () => {
     expect(await next.list()).toEqual([])
     const stored = (await next.images.list()).filter(({ id }) => ![baseId, 'bld_old'].includes(id))
     // A base that came whole in time is one; before the seal there is nothing else that could be.
-    const freshId = `base-${fresh.digest.slice(7, 27)}`
+    const freshId = idOfBase(fresh.digest)
     const mayBeSealed = ['seal', 'prove', 'push', 'done'].includes(reached)
     const possible = [...(phase === 'pull' ? [freshId] : []), ...(mayBeSealed ? [`bld_${phase}`] : [])]
     expect(possible).toEqual(expect.arrayContaining(stored.map(({ id }) => id)))

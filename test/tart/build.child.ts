@@ -3,6 +3,7 @@ import { makeTartEngine } from '../../src/drivers/engines/tart/index.ts'
 import type { TartEngineSettings } from '../../src/drivers/engines/tart/settings.ts'
 import type { RecipeInput } from '../../src/model/image/recipe.ts'
 import { testClient } from '../doubles/registry/client.ts'
+import { sayPhases } from '../images/kill-at.ts'
 import { macBuild, signal, type Pinned } from './image-lab.ts'
 
 // Brings a base, builds and pushes, and says each phase as it begins. Whoever started it kills it.
@@ -13,16 +14,11 @@ const { settings, recipe, id, base } = JSON.parse(process.argv[2] ?? '') as {
   readonly base: Pinned
 }
 const engine = makeTartEngine({ ...settings, registry: testClient() })
-let phase = ''
 const build = await macBuild(id, {
   engine,
   recipe,
   base,
-  onPhases(phases) {
-    const now = phases.at(-1)?.phase ?? ''
-    if (now !== phase) console.log(now)
-    phase = now
-  },
+  onPhases: sayPhases(),
 })
 await buildImage(build)
 console.log('push')

@@ -3,6 +3,7 @@ import { makeQemuEngine } from '../../src/drivers/engines/qemu/index.ts'
 import type { QemuEngineSettings } from '../../src/drivers/engines/qemu/settings.ts'
 import type { RecipeInput } from '../../src/model/image/recipe.ts'
 import { testClient } from '../doubles/registry/client.ts'
+import { sayPhases } from '../images/kill-at.ts'
 import { buildOf } from './image-lab.ts'
 
 // Builds and pushes, and says each phase as it begins. Whoever started it kills it.
@@ -13,15 +14,10 @@ const { settings, recipe, id, registry } = JSON.parse(process.argv[2] ?? '') as 
   readonly registry: string
 }
 const engine = makeQemuEngine({ ...settings, registry: testClient() })
-let phase = ''
 const build = buildOf(id, {
   engine,
   recipe,
-  onPhases(phases) {
-    const now = phases.at(-1)?.phase ?? ''
-    if (now !== phase) console.log(now)
-    phase = now
-  },
+  onPhases: sayPhases(),
 })
 await buildImage(build)
 console.log('push')
