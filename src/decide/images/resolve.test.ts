@@ -110,7 +110,7 @@ describe('where an image comes from', () => {
     const old = [stored('bld_1', metadata({ version: '3.5' }))]
     expect(resolveImage(ask({ local: old, flags }))).toMatchObject({
       kind: 'useLocal',
-      warnings: ['it is of recipe version 3.5, and updates are off'],
+      warnings: ['the registry does not have it', 'it is of recipe version 3.5, and updates are off'],
     })
   })
 
